@@ -1,0 +1,86 @@
+import path from "node:path";
+import ipaddr from "ipaddr.js";
+import { z } from "zod";
+
+const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
+
+const httpUrl = z.string().refine((value) => {
+  const url = URL.canParse(value) ? new URL(value) : null;
+  return url !== null && /^https?:$/.test(url.protocol) && url.search === "" && url.hash === "";
+}, "must be an http or https address without query, such as https://edgr.example.com");
+
+const ipRanges = z
+  .string()
+  .transform((value) => value.split(",").map((range) => range.trim()))
+  .pipe(
+    z.array(
+      z
+        .string()
+        .refine(
+          (range) => ipaddr.isValid(range) || ipaddr.isValidCIDR(range),
+          "must be a comma-separated list of addresses or ranges, such as 10.0.0.0/8, 127.0.0.1",
+        ),
+    ),
+  );
+
+/** Every environment variable EDGR reads, with its default and what it does. The README's table is this one. */
+const environment = z.object({
+  /** The address people reach EDGR at; every link in an email begins with it. Default: http://localhost:PORT. */
+  EDGR_PUBLIC_URL: httpUrl.optional(),
+  /** On first start, creates the customer `default` with this API key. */
+  EDGR_API_KEY: z
+    .string()
+    .min(16, "must have at least 16 characters")
+    .max(200)
+    .regex(/^[\x21-\x7e]+$/, "must be printable ASCII without spaces")
+    .optional(),
+  /** Where the embedded database, the secrets and the process lock live. */
+  EDGR_DATA_DIR: z.string().min(1).default("./data"),
+  /** A PostgreSQL server (14 or newer) to use instead of the embedded one. */
+  DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, "must begin with postgres:// or postgresql://")
+    .optional(),
+  PORT: z.coerce.number({ error: "must be a port number" }).int().min(0).max(65535).default(3000),
+  HOST: z.string().min(1).default("127.0.0.1"),
+  LOG_LEVEL: z.enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(", ")}` }).default("info"),
+  /** Reverse proxies whose X-Forwarded-For is believed, as addresses or ranges. Default: none. */
+  EDGR_TRUSTED_PROXIES: ipRanges.default([]),
+});
+
+export type Config = {
+  publicUrl: string;
+  apiKey: string | null;
+  dataDir: string;
+  databaseUrl: string | null;
+  port: number;
+  host: string;
+  logLevel: (typeof LOG_LEVELS)[number];
+  trustedProxies: readonly string[];
+};
+
+export class ConfigError extends Error {}
+
+/**
+ * Parses the environment once.
+ * @throws ConfigError naming every wrong variable and why, one a line
+ */
+export function readConfig(env: Record<string, string | undefined>, cwd: string): Config {
+  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
+  const parsed = environment.safeParse(present);
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map((issue) => `  ${String(issue.path[0])} ${issue.message}`);
+    throw new ConfigError(`The configuration is wrong:\n${lines.join("\n")}`);
+  }
+  const value = parsed.data;
+  return {
+    publicUrl: (value.EDGR_PUBLIC_URL ?? `http://localhost:${value.PORT}`).replace(/\/+$/, ""),
+    apiKey: value.EDGR_API_KEY ?? null,
+    dataDir: path.resolve(cwd, value.EDGR_DATA_DIR),
+    databaseUrl: value.DATABASE_URL ?? null,
+    port: value.PORT,
+    host: value.HOST,
+    logLevel: value.LOG_LEVEL,
+    trustedProxies: value.EDGR_TRUSTED_PROXIES,
+  };
+}

@@ -1,0 +1,42 @@
+import { Kysely, PostgresDialect } from "kysely";
+import pg from "pg";
+
+/** The database, or a transaction on it. Only `sql` templates run on it, in each module's `queries.ts`. */
+export type Db = Kysely<unknown>;
+
+export type Database = {
+  db: Db;
+  pool: pg.Pool;
+  close(): Promise<void>;
+};
+
+const CONNECT_TIMEOUT_MS = 10_000;
+const STATEMENT_TIMEOUT_MS = 60_000;
+
+/**
+ * Opens a pool of at most `max` connections. `bigint` columns come back as numbers: every one we keep (positions,
+ * counts, Telegram's 52-bit ids) is exact in a double.
+ */
+export function openDatabase(connection: string | pg.ConnectionConfig, max: number): Database {
+  const base = typeof connection === "string" ? { connectionString: connection } : connection;
+  const pool = new pg.Pool({
+    ...base,
+    max,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    application_name: "edgr",
+    types: { getTypeParser: parserFor },
+  });
+  // An idle connection that the server closes is replaced on next use; without a listener it would end the process.
+  pool.on("error", () => {});
+  return {
+    db: new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) }),
+    pool,
+    close: () => pool.end(),
+  };
+}
+
+const parserFor: typeof pg.types.getTypeParser = (oid: number, format?: "text" | "binary") =>
+  oid === pg.types.builtins.INT8
+    ? Number
+    : pg.types.getTypeParser(oid, format === "binary" ? "binary" : "text");
