@@ -1,0 +1,111 @@
+import { sql } from "kysely";
+import { type Agent, newEvent } from "../events/event.ts";
+import { newId } from "../events/id.ts";
+import { appendEvents } from "../events/queries.ts";
+import type { Db } from "../storage/pool.ts";
+
+/** A person's request about one message, or their mail provider's; who made it is kept with the event. */
+export type SubscriptionHit = {
+  customerId: string;
+  messageId: string;
+  at: Date;
+  agent: Agent;
+  agentRule: string;
+  userAgent: string | null;
+  ip: string | null;
+  /** `one_click` is the mail provider's RFC 8058 request, `button` the one on our page. */
+  via: "link" | "button" | "one_click";
+};
+
+/** A message that is not in the database was a test message. */
+export type UnsubscribeResult = "unsubscribed" | "confirmation_needed" | "unknown_message";
+export type ResubscribeResult = "resubscribed" | "unknown_message";
+
+type Recipient = { contactId: string; campaignId: string | null; runId: string | null };
+
+/**
+ * Suppresses the address the message went to, and records it in the same transaction: when this returns
+ * `unsubscribed` it is true. A repetition changes and records nothing. A link alone does nothing for a customer
+ * who wants a confirmation.
+ */
+export async function unsubscribe(db: Db, hit: SubscriptionHit): Promise<UnsubscribeResult> {
+  return db.transaction().execute(async (tx) => {
+    const result = await sql<Recipient & { mustConfirm: boolean; added: boolean }>`
+      with recipient as (
+        select m.contact_id, m.campaign_id, m.run_id, lower(m.to_address) as address,
+          c.confirm_unsubscribe and ${hit.via}::text = 'link' as must_confirm
+        from message m
+        join customer c on c.customer_id = m.customer_id
+        where m.customer_id = ${hit.customerId} and m.id = ${hit.messageId}
+          and m.direction = 'outbound' and m.channel = 'email'
+      ), added as (
+        insert into suppression (customer_id, channel, address, reason, contact_id, message_id, created_at)
+        select ${hit.customerId}::uuid, 'email', address, 'unsubscribe', contact_id, ${hit.messageId}::uuid,
+          ${hit.at.toISOString()}::timestamptz
+        from recipient
+        where not must_confirm
+        on conflict (customer_id, channel, address, reason) do nothing
+        returning id
+      )
+      select contact_id as "contactId", campaign_id as "campaignId", run_id as "runId",
+        must_confirm as "mustConfirm", exists (select from added) as added
+      from recipient`.execute(tx);
+    const [recipient] = result.rows;
+    if (recipient === undefined) return "unknown_message";
+    if (recipient.mustConfirm) return "confirmation_needed";
+    if (recipient.added) await appendChange(tx, "unsubscribed", hit, recipient);
+    return "unsubscribed";
+  });
+}
+
+/**
+ * Lifts the unsubscribe of the address the message went to, and no other reason not to mail it (a bounce, a
+ * complaint). Recorded in the same transaction, unless there was nothing to lift.
+ */
+export async function resubscribe(db: Db, hit: SubscriptionHit): Promise<ResubscribeResult> {
+  return db.transaction().execute(async (tx) => {
+    const result = await sql<Recipient & { removed: boolean }>`
+      with recipient as (
+        select contact_id, campaign_id, run_id, lower(to_address) as address
+        from message
+        where customer_id = ${hit.customerId} and id = ${hit.messageId}
+          and direction = 'outbound' and channel = 'email'
+      ), removed as (
+        delete from suppression
+        where customer_id = ${hit.customerId} and channel = 'email' and reason = 'unsubscribe'
+          and address in (select address from recipient)
+        returning id
+      )
+      select contact_id as "contactId", campaign_id as "campaignId", run_id as "runId",
+        exists (select from removed) as removed
+      from recipient`.execute(tx);
+    const [recipient] = result.rows;
+    if (recipient === undefined) return "unknown_message";
+    if (recipient.removed) await appendChange(tx, "resubscribed", hit, recipient);
+    return "resubscribed";
+  });
+}
+
+async function appendChange(
+  tx: Db,
+  type: "unsubscribed" | "resubscribed",
+  hit: SubscriptionHit,
+  recipient: Recipient,
+): Promise<void> {
+  const event = newEvent({
+    id: newId(hit.at.getTime()),
+    type,
+    at: hit.at,
+    customerId: hit.customerId,
+    campaignId: recipient.campaignId,
+    runId: recipient.runId,
+    messageId: hit.messageId,
+    contactId: recipient.contactId,
+    agent: hit.agent,
+    agentRule: hit.agentRule,
+    userAgent: hit.userAgent,
+    ip: hit.ip,
+    data: { via: hit.via },
+  });
+  await appendEvents(tx, [event]);
+}
