@@ -24,6 +24,7 @@ export function openDatabase(connection: string | pg.ConnectionConfig, max: numb
     max,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
     application_name: "edgr",
     types: { getTypeParser: parserFor },
   });
@@ -40,3 +41,8 @@ const parserFor: typeof pg.types.getTypeParser = (oid: number, format?: "text" |
   oid === pg.types.builtins.INT8
     ? Number
     : pg.types.getTypeParser(oid, format === "binary" ? "binary" : "text");
+
+/** SQLSTATE classes 22 (data exception) and 23 (constraint violation): the contents are wrong, not the connection. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && /^2[23]/.test(error.code ?? "");
+}

@@ -216,7 +216,9 @@ async function campaigns(db: Kysely<unknown>): Promise<void> {
       unique (customer_id, enrollment_id, node_id),
       check (due_at is null or status = 'waiting')
     ) with (fillfactor = 80)`.execute(db);
-  await sql`create index node_run_due on node_run (due_at) where due_at is not null`.execute(db);
+  await sql`create index node_run_due on node_run (customer_id, campaign_id, due_at) where due_at is not null`.execute(
+    db,
+  );
   await sql`
     create table edge_firing (
       customer_id uuid not null,
@@ -259,7 +261,7 @@ async function campaigns(db: Kysely<unknown>): Promise<void> {
       check ((claimed_by is null) = (claimed_at is null))
     ) with (fillfactor = 80)`.execute(db);
   await sql`
-    create index message_queue on message (customer_id, credential_id, due_at)
+    create index message_queue on message (customer_id, credential_id, campaign_id, due_at)
     where status = 'queued' and claimed_by is null`.execute(db);
   await sql`
     create index message_claimed on message (claimed_by)
@@ -343,5 +345,14 @@ async function projections(db: Kysely<unknown>): Promise<void> {
     ) with (fillfactor = 70)`.execute(db);
   await sql`create table projector_cursor (name text primary key, position bigint not null)`.execute(db);
   await sql`insert into projector_cursor values ('projector', 0)`.execute(db);
+  // Events the projector could not take: kept here with the reason, so that one of them never holds up the rest.
+  await sql`
+    create table projector_refusal (
+      customer_id uuid not null,
+      event_id uuid not null,
+      reason text not null,
+      refused_at timestamptz not null default now(),
+      primary key (customer_id, event_id)
+    )`.execute(db);
   await sql`select ensure_partitions(3)`.execute(db);
 }
