@@ -1,0 +1,50 @@
+const SHOP = "https://example.com/buy";
+
+/**
+ * Four messages: a welcome; a reminder a second after it, whatever happens; a story for those who open the
+ * welcome, and thanks for those who click in it.
+ */
+export function demoCampaign(credentialId: string): object {
+  const message = (id: string, subject: string, words: string) => ({
+    id,
+    type: "message",
+    channel: "email",
+    credentialId,
+    subject,
+    html: `<html><body><h1>${words}</h1><p>Hello {{ contact.attributes.firstName | default: "friend" }},
+      have a <a href="${SHOP}?from=${id}&amp;who={{ contact.attributes.number }}">look</a>.</p></body></html>`,
+  });
+  const edge = (from: string, to: string, firesWhen: string) => ({
+    id: `${from}-${to}`,
+    from,
+    to,
+    firesWhen,
+  });
+  return {
+    name: "Demo",
+    nodes: [
+      message("welcome", "Welcome, {{ contact.attributes.firstName }}", "Good that you are here"),
+      { id: "pause", type: "wait", duration: "PT1S" },
+      message("reminder", "A reminder", "Still there"),
+      message("story", "A story for you", "Once upon a time"),
+      message("thanks", "Thanks for looking", "Thank you"),
+    ],
+    edges: [
+      edge("welcome", "pause", "always"),
+      edge("pause", "reminder", "always"),
+      edge("welcome", "story", "opened"),
+      edge("welcome", "thanks", "clicked"),
+    ],
+  };
+}
+
+export const DEMO_EDGES = ["welcome-pause", "pause-reminder", "welcome-story", "welcome-thanks"] as const;
+
+/** `count` contacts; the number in the address decides what each of them does. */
+export function demoContacts(count: number): object[] {
+  return Array.from({ length: count }, (_, number) => ({
+    email: `person${number}@example.com`,
+    attributes: { firstName: `Person ${number}`, number },
+    tags: ["demo"],
+  }));
+}

@@ -1,0 +1,196 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { mkdirSync, rmSync } from "node:fs";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { findPort } from "../http/server.ts";
+import { demoCampaign, demoContacts } from "./campaign.ts";
+import {
+  type Analytics,
+  analytics,
+  type Comparison,
+  compare,
+  isEqual,
+  isOver,
+  mailedTwice,
+} from "./compare.ts";
+import { gatherCrowd } from "./crowd.ts";
+import { type Journal, openJournal, type Setup } from "./journal.ts";
+import { type MailServer, startMailServer } from "./mail-server.ts";
+
+export type DemoOptions = {
+  /** A directory of the demo's own. What a killed demo left there is continued. */
+  dir: string;
+  contacts: number;
+  print: (line: string) => void;
+};
+
+export type DemoResult = { rows: Comparison[]; mailedTwice: string[]; complete: boolean };
+
+const PEOPLE_AT_ONCE = 20;
+const LOOK_MS = 500;
+const START_TIMEOUT_MS = 60_000;
+/** Without any progress for so long, the demo prints what it has and says that it does not match. */
+const STALL_MS = 45_000;
+
+/**
+ * Runs EDGR as its users do, in a process of its own, sends a campaign to a real mail server on loopback, lets
+ * the recipients react over HTTP, and compares what they did with what EDGR says.
+ */
+export async function runDemo({ dir, contacts, print }: DemoOptions): Promise<DemoResult> {
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const journal = openJournal(path.join(dir, "journal.jsonl"));
+  const previous = journal.entries.find((entry) => entry.kind === "setup");
+  if (previous !== undefined) print("Continues the demo that was interrupted.");
+  const mailServer = await startMailServer(previous?.smtpPort ?? 0, journal);
+  const setup = previous ?? (await newSetup(mailServer, journal));
+  const server = startServer(dir, setup);
+  try {
+    const api = await connect(setup, server);
+    print(
+      `EDGR answers at http://127.0.0.1:${setup.httpPort}, the mail server at 127.0.0.1:${setup.smtpPort}.`,
+    );
+    const campaignId = await prepare(api, setup, contacts);
+    print(`A campaign of four messages goes to ${contacts} contacts.`);
+    return await follow(api, campaignId, journal, contacts, print);
+  } finally {
+    await stopServer(server);
+    await mailServer.close();
+    journal.close();
+  }
+}
+
+/** Forgets a demo that came to its end. */
+export function removeDemo(dir: string): void {
+  rmSync(dir, { recursive: true, force: true });
+}
+
+type Api = (method: string, path: string, body?: object) => Promise<unknown>;
+
+async function newSetup(mailServer: MailServer, journal: Journal): Promise<Setup> {
+  const setup: Setup = {
+    kind: "setup",
+    httpPort: await findPort({ host: "127.0.0.1", port: 0 }),
+    smtpPort: mailServer.port,
+    apiKey: `edgr_demo_${randomBytes(16).toString("base64url")}`,
+  };
+  journal.add(setup);
+  return setup;
+}
+
+// The IPC channel tells the server of this process's death, however it dies: then it drains and stops too.
+function startServer(dir: string, setup: Setup): ChildProcess {
+  const main = fileURLToPath(new URL("../main.ts", import.meta.url));
+  return spawn(process.execPath, [main, "serve"], {
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+    env: {
+      ...process.env,
+      DATABASE_URL: "",
+      HOST: "127.0.0.1",
+      PORT: String(setup.httpPort),
+      EDGR_PUBLIC_URL: `http://127.0.0.1:${setup.httpPort}`,
+      EDGR_DATA_DIR: path.join(dir, "data"),
+      EDGR_API_KEY: setup.apiKey,
+      LOG_LEVEL: "error",
+    },
+  });
+}
+
+async function stopServer(server: ChildProcess): Promise<void> {
+  if (server.exitCode !== null || server.signalCode !== null) return;
+  const exited = new Promise((resolve) => server.once("exit", resolve));
+  server.kill("SIGTERM");
+  await exited;
+}
+
+async function connect(setup: Setup, server: ChildProcess): Promise<Api> {
+  const base = `http://127.0.0.1:${setup.httpPort}`;
+  const deadline = Date.now() + START_TIMEOUT_MS;
+  while (!(await answers(`${base}/readyz`))) {
+    if (server.exitCode !== null || Date.now() > deadline) throw new Error("EDGR did not start; see above.");
+    await sleep(LOOK_MS);
+  }
+  return async (method, target, body) => {
+    const response = await fetch(`${base}/api/v1${target}`, {
+      method,
+      headers: {
+        Authorization: `Bearer ${setup.apiKey}`,
+        "Content-Type": "application/json",
+        // The same call after a restart is the same call: it is answered as the first was.
+        ...(method === "POST" ? { "Idempotency-Key": `demo ${target}` } : {}),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${target} was answered with ${response.status}: ${text}`);
+    return JSON.parse(text);
+  };
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    return (await fetch(url)).ok;
+  } catch {
+    return false;
+  }
+}
+
+const created = z.object({ id: z.string() });
+
+async function prepare(api: Api, setup: Setup, contacts: number): Promise<string> {
+  await api("POST", "/contacts/bulk", { contacts: demoContacts(contacts) });
+  const credential = created.parse(
+    await api("POST", "/credentials", {
+      type: "smtp",
+      name: "The demo's mail server",
+      host: "127.0.0.1",
+      port: setup.smtpPort,
+      fromEmail: "demo@example.com",
+      fromName: "EDGR demo",
+      rateLimitPerSecond: 500,
+    }),
+  );
+  const campaign = created.parse(await api("POST", "/campaigns", demoCampaign(credential.id)));
+  await api("POST", `/campaigns/${campaign.id}/activate`, {});
+  await api("POST", `/campaigns/${campaign.id}/enroll`, { all: true });
+  return campaign.id;
+}
+
+async function follow(
+  api: Api,
+  campaignId: string,
+  journal: Journal,
+  contacts: number,
+  print: (line: string) => void,
+): Promise<DemoResult> {
+  const crowd = gatherCrowd(journal, PEOPLE_AT_ONCE);
+  let shown = "";
+  let movedAt = Date.now();
+  for (;;) {
+    crowd.takeUp();
+    const said = analytics.parse(await api("GET", `/campaigns/${campaignId}/analytics`));
+    const rows = compare(journal, said, contacts);
+    const complete = crowd.isIdle() && isOver(said, contacts) && rows.every(isEqual);
+    const progress = describeProgress(journal, said);
+    if (progress !== shown) {
+      print(progress);
+      shown = progress;
+      movedAt = Date.now();
+    }
+    if (complete || Date.now() - movedAt > STALL_MS) {
+      return { rows, mailedTwice: mailedTwice(journal), complete };
+    }
+    await Promise.race([sleep(LOOK_MS), crowd.failed]);
+  }
+}
+
+function describeProgress(journal: Journal, said: Analytics): string {
+  const count = (kind: "mail" | "done") => journal.entries.filter((entry) => entry.kind === kind).length;
+  const sum = (pick: (node: Analytics["nodes"][number]) => number) =>
+    said.nodes.reduce((total, node) => total + pick(node), 0);
+  return `  ${count("mail")} mails accepted, ${count("done")} things done with them; EDGR says ${sum(
+    (node) => node.sent,
+  )} sent, ${sum((node) => node.opened.total)} opened, ${sum((node) => node.clicked.total)} clicked`;
+}

@@ -1,0 +1,70 @@
+import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
+import { z } from "zod";
+
+export const NODES = ["welcome", "reminder", "story", "thanks"] as const;
+
+const node = z.enum(NODES);
+
+const entry = z.discriminatedUnion("kind", [
+  /** The ports are kept, because the links in emails that were sent before a restart must go on working. */
+  z.object({ kind: z.literal("setup"), httpPort: z.number(), smtpPort: z.number(), apiKey: z.string() }),
+  /** Written before the mail server answers 250. */
+  z.object({ kind: z.literal("mail"), to: z.string(), node, html: z.string(), unsubscribe: z.string() }),
+  /** Written before a request goes out, so that after a kill it is known that it may have arrived. */
+  z.object({ kind: z.literal("trying"), id: z.string() }),
+  /** Written after EDGR's answer. */
+  z.object({
+    kind: z.literal("done"),
+    id: z.string(),
+    to: z.string(),
+    node,
+    action: z.enum(["open", "click", "unsubscribe", "resubscribe", "scan"]),
+    agent: z.enum(["human", "proxy", "prefetch", "scanner"]),
+    status: z.number(),
+  }),
+]);
+
+export type Entry = z.infer<typeof entry>;
+export type Mail = Extract<Entry, { kind: "mail" }>;
+export type Done = Extract<Entry, { kind: "done" }>;
+export type Setup = Extract<Entry, { kind: "setup" }>;
+
+/**
+ * What the demo's mail server accepted and its people did, on disk before it counts: the truth that EDGR's
+ * numbers are compared with, also after everything was killed.
+ */
+export type Journal = {
+  entries: readonly Entry[];
+  add(entry: Entry): void;
+  close(): void;
+};
+
+/** Opens or begins a journal. A last line that a kill cut short is left out: nobody was told it had happened. */
+export function openJournal(file: string): Journal {
+  const descriptor = openSync(file, "a+", 0o600);
+  const lines = readFileSync(file, "utf8").split("\n");
+  const entries: Entry[] = [];
+  for (const line of lines) {
+    const parsed = entry.safeParse(parseJson(line));
+    if (parsed.success) entries.push(parsed.data);
+  }
+  if (lines.at(-1) !== "") writeSync(descriptor, "\n");
+
+  return {
+    entries,
+    add(added) {
+      writeSync(descriptor, `${JSON.stringify(added)}\n`);
+      fsyncSync(descriptor);
+      entries.push(added);
+    },
+    close: () => closeSync(descriptor),
+  };
+}
+
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return null;
+  }
+}
