@@ -7,15 +7,31 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
-const bun = createRequire(import.meta.url).resolve("bun/bin/bun.exe");
-const child = spawn(bun, [path.join(root, "src/main.ts"), ...process.argv.slice(2)], { stdio: "inherit" });
 
-// A terminal sends Ctrl-C to the whole group, a supervisor sends SIGTERM to this process alone: in both
-// cases the child decides when it has drained, and this process leaves with the child's answer.
-process.on("SIGINT", () => {});
-process.on("SIGTERM", () => child.kill("SIGTERM"));
-child.on("error", (error) => {
-  console.error(`EDGR could not start Bun (${error.message}). Run "npm ci" in ${root} again.`);
+function fail(reason) {
+  console.error(`EDGR could not start Bun (${reason}). Run "npm ci" in ${root} again.`);
   process.exit(1);
+}
+
+function findBun() {
+  try {
+    return createRequire(import.meta.url).resolve("bun/bin/bun.exe");
+  } catch {
+    return fail("it is not installed");
+  }
+}
+
+// The channel is how EDGR learns that this process has died, however it died: it drains then as well.
+const child = spawn(findBun(), [path.join(root, "src/main.ts"), ...process.argv.slice(2)], {
+  stdio: ["inherit", "inherit", "inherit", "ipc"],
 });
-child.on("exit", (code, signal) => process.exit(signal === null ? (code ?? 1) : 1));
+
+// A terminal sends Ctrl-C to the whole group, a supervisor sends SIGTERM to this process alone, npm sends some
+// twice. All become one request to stop; EDGR decides when it has drained, and this process leaves with its answer.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+  process.on(signal, () => {
+    if (child.connected) child.send("stop");
+  });
+}
+child.on("error", (error) => fail(error.message));
+child.on("exit", (code) => process.exit(code ?? 1));

@@ -33,7 +33,8 @@ export type EnrollCounts = { selected: number; enrolled: number };
 
 /**
  * Enrolls an audience in the campaign's present version, in one statement; who has been enrolled before is left
- * as he is. Each new enrollment begins by its `campaign_started` event.
+ * as he is. Each new enrollment begins by its `campaign_started` event. Enrollments are written in the order of
+ * their contacts, so that two requests with the same people wait for each other and never in a circle.
  * @param db a transaction
  */
 export async function enrollContacts(
@@ -48,6 +49,7 @@ export async function enrollContacts(
     ), enrolled as (
       insert into enrollment (customer_id, id, campaign_id, version, contact_id)
       select ${campaign.customerId}, new_id(), ${campaign.campaignId}, ${campaign.version}, id from selected
+      order by id
       on conflict (customer_id, campaign_id, contact_id) do nothing
       returning id, contact_id
     ), started as (

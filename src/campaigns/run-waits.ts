@@ -9,7 +9,7 @@ const LOOK_MS = 1_000;
 const WAITS_AT_ONCE = 1_000;
 
 /** Ends due waits, for as long as the process lives; a wait ends at most about a second late. */
-export function runWaits(db: Db, log: Logger): WaitRunner {
+export function runWaits(db: Db, onAppend: () => void, log: Logger): WaitRunner {
   const signal = createSignal();
   let stopping = false;
 
@@ -17,6 +17,7 @@ export function runWaits(db: Db, log: Logger): WaitRunner {
     while (!stopping) {
       try {
         const ended = await db.transaction().execute((trx) => completeDueWaits(trx, WAITS_AT_ONCE));
+        if (ended > 0) onAppend();
         if (ended === WAITS_AT_ONCE) continue;
       } catch (error) {
         log.error({ err: error }, "waits: could not look for due ones, tries again");

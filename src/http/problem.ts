@@ -102,7 +102,8 @@ export function fieldPath(segments: readonly PropertyKey[]): string {
 }
 
 function reasonOf(issue: z.core.$ZodIssue): string {
-  if (issue.code === "invalid_union") return "must be one of the documented kinds";
+  if (issue.code === "invalid_union" && issue.message === "Invalid input")
+    return "must be one of the documented kinds";
   const [, expected, received] = /^Invalid input: expected (.+), received (.+)$/.exec(issue.message) ?? [];
   if (expected === undefined) return issue.message;
   return received === "undefined" ? "is required" : `must be of type ${expected}, not ${received}`;

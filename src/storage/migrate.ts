@@ -10,10 +10,19 @@ const migrations: Record<string, Migration> = { "0001-foundation": foundation };
  * @throws what the failing statement threw; the migration's transaction is rolled back
  */
 export async function migrate(db: Kysely<unknown>): Promise<string[]> {
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
-  const { error, results } = await migrator.migrateToLatest();
+  const { error, results } = await createMigrator(db).migrateToLatest();
   if (error !== undefined) throw error;
   return (results ?? [])
     .filter((result) => result.status === "Success")
     .map((result) => result.migrationName);
+}
+
+/** The names of the migrations that `migrate` would apply. */
+export async function pendingMigrations(db: Kysely<unknown>): Promise<string[]> {
+  const all = await createMigrator(db).getMigrations();
+  return all.filter((migration) => migration.executedAt === undefined).map((migration) => migration.name);
+}
+
+function createMigrator(db: Kysely<unknown>): Migrator {
+  return new Migrator({ db, provider: { getMigrations: async () => migrations } });
 }

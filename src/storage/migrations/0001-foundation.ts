@@ -195,6 +195,8 @@ async function campaigns(db: Kysely<unknown>): Promise<void> {
       unique (customer_id, campaign_id, contact_id),
       check ((status = 'completed') = (completed_at is not null))
     )`.execute(db);
+  await sql`
+    create index enrollment_campaign on enrollment (customer_id, campaign_id, status, id)`.execute(db);
   // `seen` keeps which kinds of hit a run has had (1 opened, 2 opened by a person, 4 clicked, 8 clicked by a
   // person), so that the unique counters need no look-up in the activity.
   await sql`
@@ -271,6 +273,7 @@ async function campaigns(db: Kysely<unknown>): Promise<void> {
     db,
   );
   await sql`create index message_campaign on message (customer_id, campaign_id, status, id)`.execute(db);
+  await sql`create index message_contact on message (customer_id, contact_id, id)`.execute(db);
 }
 
 async function eventLog(db: Kysely<unknown>): Promise<void> {

@@ -1,0 +1,135 @@
+import { z } from "@hono/zod-openapi";
+import { email, id, line, time } from "../http/fields.ts";
+
+const MAX_NAME_LENGTH = 100;
+const MAX_SENDER_NAME_LENGTH = 200;
+const MAX_PASSWORD_LENGTH = 1_000;
+
+const ses = z
+  .strictObject({
+    configurationSet: z
+      .string()
+      .regex(/^[A-Za-z0-9_-]{1,64}$/, "must be 1 to 64 letters, digits, - or _")
+      .nullable()
+      .default(null)
+      .openapi({ description: "Events of messages are published through it.", example: "edgr" }),
+    topicArns: z
+      .array(line(300))
+      .max(20)
+      .default([])
+      .openapi({ example: ["arn:aws:sns:us-east-1:123456789012:edgr"] }),
+    replyDomain: line(253).nullable().default(null).openapi({ example: null }),
+  })
+  .openapi({ description: "Only for Amazon SES." });
+
+const fields = {
+  host: z
+    .string()
+    .min(1, "must not be empty")
+    .max(253)
+    .regex(/^[A-Za-z0-9.:_-]+$/, "must be a host name or an address")
+    .openapi({ example: "email-smtp.us-east-1.amazonaws.com" }),
+  port: z.int().min(1).max(65535).openapi({ type: "integer", minimum: 1, maximum: 65535, example: 587 }),
+  secure: z.boolean().openapi({
+    description: "true: TLS from the first byte (465). false: STARTTLS where the server offers it (587, 25).",
+    example: false,
+  }),
+  requireTls: z.boolean().openapi({
+    description: "Refuse a server that offers no STARTTLS.",
+    example: true,
+  }),
+  username: line(500).nullable().openapi({ example: "AKIAIOSFODNN7EXAMPLE" }),
+  fromEmail: email().openapi({ example: "news@example.com" }),
+  fromName: line(MAX_SENDER_NAME_LENGTH).nullable().openapi({ example: "News" }),
+  replyTo: email().nullable().openapi({ example: null }),
+  rateLimitPerSecond: z.number().min(0.01).max(10_000).openapi({
+    description: "Messages a second at most, over all campaigns that send through this credential.",
+    example: 14,
+  }),
+  maxConnections: z.int().min(1).max(100).openapi({
+    type: "integer",
+    minimum: 1,
+    maximum: 100,
+    description: "Connections to the server at once, at most.",
+    example: 5,
+  }),
+  ses: ses.nullable(),
+};
+
+/** What a credential of type `smtp` says of itself; its password is kept apart, encrypted. */
+export const smtpSettings = z.strictObject({
+  ...fields,
+  secure: fields.secure.default(false),
+  requireTls: fields.requireTls.default(false),
+  username: fields.username.default(null),
+  fromName: fields.fromName.default(null),
+  replyTo: fields.replyTo.default(null),
+  rateLimitPerSecond: fields.rateLimitPerSecond.default(14),
+  maxConnections: fields.maxConnections.default(5),
+  ses: fields.ses.default(null),
+});
+
+export type SmtpSettings = z.infer<typeof smtpSettings>;
+
+export type SmtpCredential = {
+  customerId: string;
+  id: string;
+  name: string;
+  settings: SmtpSettings;
+  password: string | null;
+};
+
+const name = line(MAX_NAME_LENGTH).openapi({ example: "SES" });
+
+const password = z
+  .string()
+  .max(MAX_PASSWORD_LENGTH, `must have at most ${MAX_PASSWORD_LENGTH} characters`)
+  .transform((text) => (text === "" ? null : text))
+  .nullable()
+  .openapi({
+    type: ["string", "null"],
+    maxLength: MAX_PASSWORD_LENGTH,
+    format: "password",
+    writeOnly: true,
+    description: "Kept encrypted and never returned. An empty one is none.",
+  });
+
+export const newCredential = z
+  .strictObject({
+    type: z.literal("smtp", { error: 'must be "smtp", the only type there is so far' }),
+    name,
+    ...smtpSettings.shape,
+    password: password.default(null),
+  })
+  .openapi("NewCredential");
+
+export const credentialChange = z
+  .strictObject({ name, ...fields, password })
+  .partial()
+  .openapi("CredentialChange", {
+    description: "What is not given stays. `password`: null removes it. `ses` is replaced as a whole.",
+  });
+
+export const credential = z
+  .object({
+    id: id(),
+    type: z.enum(["smtp"]),
+    name,
+    ...fields,
+    hasPassword: z.boolean().openapi({ description: "Whether a password is kept; it is never returned." }),
+    status: z.enum(["active", "failing", "disabled"]).openapi({
+      description: "How sending goes: `failing` while the server can't be used.",
+      example: "active",
+    }),
+    statusReason: z.string().nullable().openapi({ description: "What the server said.", example: null }),
+    createdAt: time(),
+    updatedAt: time(),
+  })
+  .openapi("Credential");
+
+export const verification = z
+  .object({
+    ok: z.boolean(),
+    reason: z.string().nullable().openapi({ description: "Why not, as the server says.", example: null }),
+  })
+  .openapi("Verification");

@@ -1,0 +1,84 @@
+import { analyticsRoutes } from "../../src/campaigns/analytics-routes.ts";
+import { enrollmentRoutes } from "../../src/campaigns/enrollment-routes.ts";
+import { campaignRoutes } from "../../src/campaigns/routes.ts";
+import { testSendRoutes } from "../../src/campaigns/test-send-routes.ts";
+import { activityRoutes } from "../../src/contacts/activity-routes.ts";
+import { contactRoutes } from "../../src/contacts/routes.ts";
+import { credentialRoutes } from "../../src/credentials/routes.ts";
+import type { ApiRoutes } from "../../src/http/env.ts";
+import { messageRoutes } from "../../src/messages/routes.ts";
+import { suppressionRoutes } from "../../src/suppressions/routes.ts";
+import { createTokens } from "../../src/tracking/token.ts";
+import { type Answer, createTestApp, type TestApp, type TestCustomer } from "./app.ts";
+import { TEST_ENCRYPTION_KEY } from "./campaigns.ts";
+
+export const TEST_TOKENS = createTokens([{ kid: "t1", secret: Buffer.alloc(32, 7), retired: false }]);
+
+const PUBLIC_URL = "https://edgr.example.com";
+
+export type CampaignApi = TestApp & {
+  /** What `call` answers, when that is a 2xx. */
+  ok(method: string, path: string, body?: unknown, customer?: TestCustomer): Promise<Answer["body"]>;
+};
+
+/** The app with everything that campaigns need. Close it in `afterAll`. */
+export async function createCampaignApi({
+  now = () => new Date(),
+  answerWithinMs = 5_000,
+} = {}): Promise<CampaignApi> {
+  const encryptionKey = TEST_ENCRYPTION_KEY;
+  const resources: ApiRoutes[] = [
+    contactRoutes(),
+    activityRoutes(),
+    suppressionRoutes({ now }),
+    credentialRoutes({ encryptionKey, answerWithinMs }),
+    campaignRoutes(),
+    enrollmentRoutes(),
+    analyticsRoutes({ now }),
+    testSendRoutes({ encryptionKey, tokens: TEST_TOKENS, publicUrl: PUBLIC_URL, now, answerWithinMs }),
+    messageRoutes({ now }),
+  ];
+  const api = await createTestApp(resources, now);
+  return {
+    ...api,
+    async ok(method, path, body, customer = api.customer) {
+      const answer = await api.call(method, `/api/v1${path}`, { body, customer });
+      if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${answer.text}`);
+      return answer.body;
+    },
+  };
+}
+
+/** The body of a credential for a server on loopback. */
+export function smtpCredential(more: object = {}): object {
+  return {
+    type: "smtp",
+    name: "Loopback",
+    host: "127.0.0.1",
+    port: 2525,
+    fromEmail: "news@example.com",
+    ...more,
+  };
+}
+
+/** The body of a campaign: `hello` is sent, `end` follows a click. */
+export function helloCampaign(credentialId: string, more: object = {}): object {
+  return {
+    name: "Welcome",
+    nodes: [helloNode(credentialId), { id: "end", type: "exit" }],
+    edges: [{ id: "e1", from: "hello", to: "end", firesWhen: "clicked" }],
+    ...more,
+  };
+}
+
+export function helloNode(credentialId: string, more: object = {}): object {
+  return {
+    id: "hello",
+    type: "message",
+    channel: "email",
+    credentialId,
+    subject: "Hi {{ contact.attributes.firstName | default: 'you' }}",
+    html: '<p>Have a <a href="https://example.com/buy">look</a>.</p>',
+    ...more,
+  };
+}
