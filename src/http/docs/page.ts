@@ -59,7 +59,7 @@ ${group.calls.map((call) => section(call, docs))}
 function navigation(docs: Docs): Html {
   return html`<nav aria-label="API">
 ${docs.groups.map(
-  (group) => html`<details open><summary>${group.name}</summary><ul>
+  (group) => html`<details><summary>${group.name}</summary><ul>
 ${group.calls.map((call) => html`<li><a href="#${call.anchor}">${call.operation.summary ?? call.path}</a></li>`)}
 </ul></details>`,
 )}

@@ -29,9 +29,10 @@ pre { overflow-x: auto; padding: .75rem 1rem; background: var(--panel); border: 
 .scroll { overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; font-size: .9375rem; }
 th, td { padding: .375rem .75rem .375rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
-td:first-child { overflow-wrap: anywhere; min-width: 8rem; }
+td:first-child { overflow-wrap: anywhere; min-width: 11rem; }
 @media (min-width: 60rem) {
   .layout { display: grid; grid-template-columns: 17rem minmax(0, 1fr); gap: 3rem; }
+  nav details::details-content { content-visibility: visible; }
   .layout > nav { position: sticky; top: 0; max-height: 100vh; overflow-y: auto; padding: 1.5rem 0; font-size: .9375rem; }
 }
 `;
