@@ -4,7 +4,7 @@ import { campaignInput } from "./schema.ts";
 
 export const CAMPAIGN_STATUSES = ["draft", "active", "paused"] as const;
 
-const { name, nodes, edges, countAutomaticHits } = campaignInput.shape;
+const { name, nodes, edges } = campaignInput.shape;
 
 // A default here would put back what a change does not mention.
 export const campaignChange = z
@@ -12,9 +12,7 @@ export const campaignChange = z
     name,
     nodes,
     edges,
-    countAutomaticHits: countAutomaticHits
-      .unwrap()
-      .openapi({ description: "As when it is created; takes effect at once." }),
+    countAutomaticHits: z.boolean().openapi({ description: "As when it is created; takes effect at once." }),
   })
   .partial()
   .openapi("CampaignChange", {
