@@ -63,6 +63,8 @@ export function createGroupCommit<T>(
       if (waiting.length > 0) schedule();
       else if (writes === 0) release();
     });
+    // What did not fit into this group fills another that may be under way beside it.
+    if (waiting.length > 0) schedule();
   }
 
   async function writeOrHalve(group: readonly Waiting<T>[]): Promise<void> {

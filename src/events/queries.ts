@@ -8,6 +8,7 @@ import type { Event } from "./event.ts";
  * The lock stands in its own subquery before the rows, so it is held before the first position is taken: the
  * projector waits for the holders when it sees a gap. The join keeps the IP as the customer chose (whole, cut to
  * its /24 or /48, or not at all) without a look-up of its own, and drops events of customers that don't exist.
+ * Positions are taken in the order of the call.
  */
 const APPEND = `
   insert into event_log (customer_id, id, type, at, campaign_id, run_id, message_id, contact_id,
@@ -20,9 +21,11 @@ const APPEND = `
     end, e.data
   from (select pg_advisory_xact_lock_shared(${LOCKS.append}, 0) offset 0) as held
   cross join unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::uuid[], $6::uuid[], $7::uuid[],
-    $8::uuid[], $9::text[], $10::text[], $11::text[], $12::inet[], $13::jsonb[])
-    as e(customer_id, id, type, at, campaign_id, run_id, message_id, contact_id, agent, agent_rule, user_agent, ip, data)
+    $8::uuid[], $9::text[], $10::text[], $11::text[], $12::inet[], $13::jsonb[]) with ordinality
+    as e(customer_id, id, type, at, campaign_id, run_id, message_id, contact_id, agent, agent_rule, user_agent, ip,
+      data, number)
   join customer c on c.customer_id = e.customer_id
+  order by e.number
   on conflict (customer_id, id) do nothing`;
 
 /**

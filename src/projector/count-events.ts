@@ -10,15 +10,16 @@ export async function countEvents(db: Db): Promise<void> {
   await sql`
     with counted as (
       select customer_id, campaign_id, coalesce(node_id, '') as node_id, type, date_trunc('hour', at, 'UTC') as hour, agent,
-        row_number() over (partition by customer_id, run_id, type order by position) = 1
-          and seen & case type when 'email_opened' then 1 when 'email_clicked' then 4 else 0 end = 0 as is_first,
-        by_person
-          and row_number() over (partition by customer_id, run_id, type, by_person order by position) = 1
-          and seen & case type when 'email_opened' then 2 when 'email_clicked' then 8 else 0 end = 0
-          as is_first_person
+        row_number() over hits = 1
+          and seen & case type when 'email_opened' then 1 when 'email_clicked' then 4 when 'unsubscribed' then 16
+            else 0 end = 0 as is_first,
+        by_person and count(*) filter (where by_person) over hits = 1
+          and seen & case type when 'email_opened' then 2 when 'email_clicked' then 8 when 'unsubscribed' then 32
+            else 0 end = 0 as is_first_person
       from batch
       where campaign_id is not null
         and (type = 'campaign_started' or (enrollment_id is not null and type <> 'run_completed'))
+      window hits as (partition by customer_id, run_id, type order by position rows unbounded preceding)
     )
     insert into counter (customer_id, campaign_id, node_id, type, hour,
       total, unique_total, unique_human, human, proxy, prefetch, scanner)

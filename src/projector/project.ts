@@ -34,8 +34,8 @@ async function projectRange(db: Db, range: Range): Promise<void> {
   await updateRuns(db);
   await updateMessages(db);
   await countEvents(db);
-  await startEnrollments(db);
-  await fireEdges(db);
+  const starting = (await startEnrollments(db)) + (await fireEdges(db));
+  if (starting === 0) return;
   await startRuns(db);
   await cancelRemainingWork(db);
 }

@@ -1,9 +1,13 @@
 import { sql } from "kysely";
+import { isWaitingToBeSent } from "../messages/queries.ts";
 import type { Db } from "../storage/pool.ts";
 
-/** Puts the entry node of every enrollment that the batch begins into `starting`. */
-export async function startEnrollments(db: Db): Promise<void> {
-  await sql`
+/**
+ * Puts the entry node of every enrollment that the batch begins into `starting`.
+ * @returns how many
+ */
+export async function startEnrollments(db: Db): Promise<number> {
+  const result = await sql`
     insert into starting (customer_id, enrollment_id, campaign_id, version, node_id, contact_id, at)
     select en.customer_id, en.id, en.campaign_id, en.version, n.node_id, en.contact_id, b.at
     from batch b
@@ -12,6 +16,7 @@ export async function startEnrollments(db: Db): Promise<void> {
     join campaign_node n on n.customer_id = en.customer_id and n.campaign_id = en.campaign_id
       and n.version = en.version and n.is_entry
     where b.type = 'campaign_started'`.execute(db);
+  return Number(result.numAffectedRows ?? 0);
 }
 
 /**
@@ -60,26 +65,32 @@ export async function startRuns(db: Db): Promise<void> {
 }
 
 /**
- * Withdraws what enrollments that are complete still had ahead of them: messages that nobody has begun to send,
+ * Withdraws what enrollments that reach an exit still had ahead of them: messages that nobody has begun to send,
  * and waits.
  */
 export async function cancelRemainingWork(db: Db): Promise<void> {
   await sql`
-    with completed as (
-      select en.customer_id, en.id
-      from (select distinct customer_id, enrollment_id from starting) s
-      join enrollment en on en.customer_id = s.customer_id and en.id = s.enrollment_id and en.status = 'completed'
+    with exits as materialized (
+      select distinct s.customer_id, s.enrollment_id
+      from starting s
+      join campaign_node n on n.customer_id = s.customer_id and n.campaign_id = s.campaign_id
+        and n.version = s.version and n.node_id = s.node_id and n.type = 'exit'
+    ), unfinished as materialized (
+      select r.customer_id, r.id, r.status
+      from exits e
+      join node_run r on r.customer_id = e.customer_id and r.enrollment_id = e.enrollment_id
+      where r.status in ('running', 'waiting')
     ), messages as (
       update message m set status = 'cancelled'
-      from completed c
-      where m.customer_id = c.customer_id and m.enrollment_id = c.id and m.status = 'queued'
-        and m.claimed_by is null
+      from unfinished u
+      where u.status = 'running' and m.customer_id = u.customer_id and m.run_id = u.id and ${isWaitingToBeSent("m")}
       returning m.customer_id, m.run_id
+    ), cancelled as (
+      select customer_id, id from unfinished where status = 'waiting'
+      union all
+      select customer_id, run_id from messages
     )
     update node_run r set status = 'cancelled', due_at = null, finished_at = now()
-    from completed c
-    where r.customer_id = c.customer_id and r.enrollment_id = c.id
-      and (r.status = 'waiting'
-        or (r.status = 'running' and exists (
-          select from messages m where m.customer_id = r.customer_id and m.run_id = r.id)))`.execute(db);
+    from cancelled c
+    where r.customer_id = c.customer_id and r.id = c.id`.execute(db);
 }

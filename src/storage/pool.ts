@@ -28,8 +28,10 @@ export function openDatabase(connection: string | pg.ConnectionConfig, max: numb
     application_name: "edgr",
     types: { getTypeParser: parserFor },
   });
-  // An idle connection that the server closes is replaced on next use; without a listener it would end the process.
+  // A connection that the server closes fails the query under way, or is replaced on next use. Without listeners the
+  // event itself would end the process: the pool speaks for idle connections, each client for the one in use.
   pool.on("error", () => {});
+  pool.on("connect", (client) => client.on("error", () => {}));
   return {
     db: new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) }),
     pool,

@@ -22,9 +22,9 @@ async function functions(db: Kysely<unknown>): Promise<void> {
         create function new_id() returns uuid language sql volatile parallel safe as 'select uuidv7()';
       else
         create function new_id() returns uuid language sql volatile parallel safe as $sql$
-          select encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid())
-            placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3)
-            from 1 for 6), 52, 1), 53, 1), 'hex')::uuid
+          select (lpad(to_hex(us / 1000), 12, '0') || '7' || lpad(to_hex(us % 1000 * 4096 / 1000), 3, '0')
+            || right(replace(gen_random_uuid()::text, '-', ''), 16))::uuid
+          from (select (extract(epoch from clock_timestamp()) * 1000000)::bigint as us) as clock
         $sql$;
       end if;
     end $body$`.execute(db);
@@ -197,8 +197,8 @@ async function campaigns(db: Kysely<unknown>): Promise<void> {
     )`.execute(db);
   await sql`
     create index enrollment_campaign on enrollment (customer_id, campaign_id, status, id)`.execute(db);
-  // `seen` keeps which kinds of hit a run has had (1 opened, 2 opened by a person, 4 clicked, 8 clicked by a
-  // person), so that the unique counters need no look-up in the activity.
+  // `seen` keeps which kinds of hit a run has had (1 opened, 2 opened by a person, 4 and 8 clicked, 16 and 32
+  // unsubscribed), so that the unique counters need no look-up in the activity.
   await sql`
     create table node_run (
       customer_id uuid not null,
@@ -268,10 +268,6 @@ async function campaigns(db: Kysely<unknown>): Promise<void> {
   await sql`
     create index message_claimed on message (claimed_by)
     where status = 'queued' and claimed_by is not null`.execute(db);
-  await sql`
-    create index message_enrollment_queued on message (customer_id, enrollment_id) where status = 'queued'`.execute(
-    db,
-  );
   await sql`create index message_campaign on message (customer_id, campaign_id, status, id)`.execute(db);
   await sql`create index message_contact on message (customer_id, contact_id, id)`.execute(db);
 }

@@ -1,0 +1,120 @@
+import { setCredentialStatus } from "../credentials/queries.ts";
+import type { SmtpCredential } from "../credentials/schema.ts";
+import { createSignal } from "../signal.ts";
+import { type DeliverDeps, deliverMessage, type NodeCache } from "./deliver.ts";
+import { type ClaimedMessage, claimMessages } from "./queries.ts";
+import type { RateLimit } from "./rate-limit.ts";
+import { openSmtpChannel } from "./smtp.ts";
+
+export type Lane = {
+  wake(): void;
+  /** Claims nothing more; resolves with `ended`. */
+  stop(): Promise<void>;
+  /** Resolves, and never rejects, when the lane is over and has nothing in hand any more. */
+  ended: Promise<LaneEnd>;
+};
+
+/**
+ * Why a lane is over. `idle`: no more work, its time was up, or it was stopped. `unreachable`: the server can't be
+ * used for now. `broken`: a claim failed, and nobody knows whether the database made it.
+ */
+export type LaneEnd =
+  | { kind: "idle" }
+  | { kind: "unreachable"; reason: string }
+  | { kind: "broken"; error: unknown };
+
+/** Looks without work before a lane ends and gives its credential free. */
+const IDLE_LOOKS = 5;
+const IDLE_MS = 1_000;
+/** A busy lane ends too, now and then: the next one begins with the credential's settings as they are then. */
+const MAX_LIFE_MS = 60_000;
+
+/** Sends what is due through one credential, at its rate and over its connections, until there is no more. */
+export function runLane(
+  credential: SmtpCredential,
+  worker: number,
+  rate: RateLimit,
+  deps: DeliverDeps,
+): Lane {
+  const signal = createSignal();
+  const channel = openSmtpChannel(credential);
+  const nodes: NodeCache = new Map();
+  const inHand = new Set<Promise<void>>();
+  // No more than there are connections: what waits in the process when it dies would be uncertain without need.
+  const maxInHand = credential.settings.maxConnections;
+  const endsAt = deps.now() + MAX_LIFE_MS;
+  let stopping = false;
+  let unreachable: string | null = null;
+  let reported: "active" | "failing" | null = null;
+
+  async function run(): Promise<LaneEnd> {
+    const broken = await claimAndHand().catch((error: unknown) => ({ error }));
+    await Promise.all(inHand);
+    channel.close();
+    if (broken !== null) return { kind: "broken", ...broken };
+    return unreachable === null ? { kind: "idle" } : { kind: "unreachable", reason: unreachable };
+  }
+
+  async function claimAndHand(): Promise<null> {
+    let looks = 0;
+    while (!stopping && unreachable === null && looks < IDLE_LOOKS && deps.now() < endsAt) {
+      const room = maxInHand - inHand.size;
+      const granted = room > 0 ? rate.take(deps.now(), room) : 0;
+      const begun = granted > 0 ? await begin(granted) : 0;
+      if (begun > 0) looks = 0;
+      else if (granted > 0 && inHand.size === 0) looks += 1;
+      if (begun === granted && granted > 0) continue;
+      await signal.sleep(room > 0 && granted === 0 ? rate.waitMs(deps.now()) : IDLE_MS);
+    }
+    return null;
+  }
+
+  async function begin(granted: number): Promise<number> {
+    const { messages, left } = await claimMessages(
+      deps.db,
+      { customerId: credential.customerId, credentialId: credential.id },
+      worker,
+      granted,
+    );
+    rate.giveBack(granted - messages.length);
+    for (const message of messages) hand(message);
+    return messages.length + left;
+  }
+
+  function hand(message: ClaimedMessage): void {
+    const delivery = deliver(message).finally(() => {
+      inHand.delete(delivery);
+      signal.wake();
+    });
+    inHand.add(delivery);
+  }
+
+  async function deliver(message: ClaimedMessage): Promise<void> {
+    const outcome = await deliverMessage(message, credential, channel, nodes, deps);
+    if (outcome?.kind === "unreachable") {
+      unreachable = outcome.reason;
+      await report("failing", outcome.reason);
+    } else if (outcome !== null && outcome.kind !== "uncertain") {
+      await report("active", null);
+    }
+  }
+
+  async function report(status: "active" | "failing", reason: string | null): Promise<void> {
+    if (reported === status) return;
+    reported = status;
+    await setCredentialStatus(deps.db, credential.customerId, credential.id, status, reason).catch((error) =>
+      deps.log.warn({ err: error }, "sender: could not note how a credential does"),
+    );
+  }
+
+  const ended = run();
+  return {
+    wake: signal.wake,
+    async stop() {
+      stopping = true;
+      signal.wake();
+      await ended;
+    },
+    ended,
+  };
+}

@@ -1,0 +1,181 @@
+import { createHash } from "node:crypto";
+import type pg from "pg";
+import { findSmtpCredential, setCredentialStatus } from "../credentials/queries.ts";
+import type { SmtpCredential } from "../credentials/schema.ts";
+import { createSignal } from "../signal.ts";
+import { LOCKS } from "../storage/locks.ts";
+import type { Database } from "../storage/pool.ts";
+import type { DeliverDeps } from "./deliver.ts";
+import { type Lane, type LaneEnd, runLane } from "./lane.ts";
+import { type CredentialRef, listCredentialsWithWork, reportUncertainMessages } from "./queries.ts";
+import { createRateLimit, type RateLimit } from "./rate-limit.ts";
+
+export type SenderDeps = DeliverDeps & {
+  database: Database;
+  encryptionKey: Buffer;
+};
+
+export type Sender = {
+  /** Says that messages may have been queued. */
+  wake(): void;
+  /** Claims nothing more, waits for what is being handed over, and ends. */
+  stop(): Promise<void>;
+};
+
+const LOOK_MS = 1_000;
+const RECOVERY_MS = 10_000;
+const OUTAGE_FIRST_MS = 1_000;
+const OUTAGE_MAX_MS = 60_000;
+
+/** How a credential has done: its rate, kept over lanes, and how long it is left alone after a failure. */
+type Standing = { perSecond: number; rate: RateLimit; restUntilMs: number; outageMs: number };
+
+/**
+ * Sends what is queued, for as long as the process lives. Each credential with work gets a lane, in one process
+ * at a time (its advisory lock says so), so that its rate limit holds over all of them.
+ */
+export function runSender(deps: SenderDeps): Sender {
+  const signal = createSignal();
+  const lanes = new Map<string, Lane>();
+  const standings = new Map<string, Standing>();
+  let stopping = false;
+  let failures: unknown[] = [];
+
+  function breakOff(error: unknown): void {
+    failures.push(error);
+    signal.wake();
+  }
+
+  async function loop(): Promise<void> {
+    while (!stopping) {
+      try {
+        await work();
+      } catch (error) {
+        deps.log.error({ err: error }, "sender: broke off, begins anew");
+        await signal.sleep(LOOK_MS);
+      }
+    }
+  }
+
+  // One connection holds the worker's locks for as long as it works; when it breaks, the locks are gone, others
+  // may take over, and this worker begins anew under another number. So it does when a claim failed that the
+  // database may have made: under another number, recovery finds what nobody has in hand.
+  async function work(): Promise<void> {
+    const holder = await deps.database.pool.connect();
+    failures = [];
+    holder.on("error", breakOff);
+    try {
+      const worker = await takeNumber(holder, deps.random);
+      let recoveredAt = Number.NEGATIVE_INFINITY;
+      while (!stopping && failures.length === 0) {
+        if (deps.now() - recoveredAt >= RECOVERY_MS) {
+          await recover(deps);
+          recoveredAt = deps.now();
+        }
+        for (const credential of await listCredentialsWithWork(deps.db)) {
+          await openLane(holder, worker, credential);
+        }
+        await signal.sleep(LOOK_MS);
+      }
+      if (failures.length > 0) throw failures[0];
+    } finally {
+      await Promise.all([...lanes.values()].map((lane) => lane.stop()));
+      holder.release(true);
+    }
+  }
+
+  async function openLane(holder: pg.PoolClient, worker: number, ref: CredentialRef): Promise<void> {
+    const key = `${ref.customerId}/${ref.credentialId}`;
+    if (lanes.has(key) || (standings.get(key)?.restUntilMs ?? 0) > deps.now()) return;
+    const lock = [LOCKS.credential, lockNumber(key)];
+    const { rows } = await holder.query("select pg_try_advisory_lock($1, $2) as held", lock);
+    if (rows[0]?.held !== true) return;
+    const unlock = () => holder.query("select pg_advisory_unlock($1, $2)", lock);
+    const credential = await readCredential(ref).catch((error: unknown) => unreadable(ref, key, error));
+    if (credential === null) {
+      await unlock();
+      return;
+    }
+    const standing = standingOf(key, credential.settings.rateLimitPerSecond);
+    const lane = runLane(credential, worker, standing.rate, deps);
+    lanes.set(key, lane);
+    void lane.ended.then((end) => {
+      lanes.delete(key);
+      settle(standing, end);
+      // When the connection is gone, so is the lock.
+      unlock().then(signal.wake, () => {});
+    });
+  }
+
+  function readCredential({ customerId, credentialId }: CredentialRef): Promise<SmtpCredential | null> {
+    return findSmtpCredential(deps.db, deps.encryptionKey, customerId, credentialId);
+  }
+
+  // One customer's credential that another key sealed must not stop everybody's mail.
+  async function unreadable(ref: CredentialRef, key: string, error: unknown): Promise<null> {
+    const reason = `The credential can't be read: ${error instanceof Error ? error.message : String(error)}`;
+    settle(standingOf(key, 1), { kind: "unreachable", reason });
+    await setCredentialStatus(deps.db, ref.customerId, ref.credentialId, "failing", reason);
+    return null;
+  }
+
+  function standingOf(key: string, perSecond: number): Standing {
+    const present = standings.get(key);
+    if (present !== undefined && present.perSecond === perSecond) return present;
+    const rate = createRateLimit(perSecond, deps.now());
+    const standing = { perSecond, rate, restUntilMs: 0, outageMs: OUTAGE_FIRST_MS };
+    standings.set(key, standing);
+    return standing;
+  }
+
+  function settle(standing: Standing, end: LaneEnd): void {
+    switch (end.kind) {
+      case "idle":
+        standing.outageMs = OUTAGE_FIRST_MS;
+        break;
+      case "unreachable":
+        deps.log.warn({ reason: end.reason }, "sender: a mail server can't be used for now");
+        standing.restUntilMs = deps.now() + standing.outageMs * (0.8 + 0.4 * deps.random());
+        standing.outageMs = Math.min(standing.outageMs * 2, OUTAGE_MAX_MS);
+        break;
+      case "broken":
+        breakOff(end.error);
+        break;
+    }
+  }
+
+  const running = loop();
+  return {
+    wake() {
+      signal.wake();
+      for (const lane of lanes.values()) lane.wake();
+    },
+    async stop() {
+      stopping = true;
+      signal.wake();
+      await running;
+    },
+  };
+}
+
+/** A number no other worker has, held by its lock for as long as the connection lives. */
+async function takeNumber(holder: pg.PoolClient, random: () => number): Promise<number> {
+  for (;;) {
+    const number = Math.floor(random() * 0x7fff_ffff);
+    const { rows } = await holder.query("select pg_try_advisory_lock($1, $2) as held", [
+      LOCKS.sender,
+      number,
+    ]);
+    if (rows[0]?.held === true) return number;
+  }
+}
+
+async function recover({ database, log }: SenderDeps): Promise<void> {
+  const count = await database.db.transaction().execute(reportUncertainMessages);
+  if (count > 0) log.warn({ count }, "sender: messages were in the hands of a worker that died");
+}
+
+// Two credentials that share a number only wait for each other between processes.
+function lockNumber(key: string): number {
+  return createHash("sha256").update(key).digest().readInt32BE(0);
+}
