@@ -21,8 +21,8 @@ export type Workers = {
   stop(): Promise<void>;
 };
 
-// Memory of an outage: 20,000 events of at most 1 kB each.
-const GROUPS = { maxGroup: 1_000, maxWaiting: 20_000, maxWrites: 2, isRefusal };
+// Memory of an outage: 20,000 events of at most 1 kB each. Nobody waits longer than four seconds for a redirect.
+const GROUPS = { maxGroup: 1_000, maxWaiting: 20_000, maxWrites: 2, timeoutMs: 2_000, isRefusal };
 
 /** Begins to project, send and wait. */
 export function startWorkers(

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { createGroupCommit, GroupFullError } from "./group-commit.ts";
+import { createGroupCommit, GroupFullError, GroupTimeoutError } from "./group-commit.ts";
 
-const LIMITS = { maxGroup: 100, maxWaiting: 1_000, maxWrites: 1, isRefusal: () => false };
+const LIMITS = { maxGroup: 100, maxWaiting: 1_000, maxWrites: 1, timeoutMs: 60_000, isRefusal: () => false };
 
 class Refusal extends Error {}
 const isRefusal = (error: unknown) => error instanceof Refusal;
@@ -155,5 +155,29 @@ describe("draining", () => {
       );
     await group.drain();
     expect(settled.sort()).toEqual(range(0, 6));
+  });
+});
+
+describe("a write that hangs", () => {
+  test("lets its writers and those behind it go after the time allowed, and is not made again", async () => {
+    const writer = heldWriter();
+    const group = createGroupCommit(writer.write, { ...LIMITS, timeoutMs: 20 });
+    const outcomes = await Promise.allSettled([1, 2, 3].map(group.append));
+    expect(outcomes.map((outcome) => outcome.status === "rejected" && outcome.reason)).toEqual(
+      Array(3).fill(expect.any(GroupTimeoutError)),
+    );
+    expect(writer.writes).toHaveLength(1);
+  });
+
+  test("that ends after all gives the way free for those who come then", async () => {
+    const writer = heldWriter();
+    const group = createGroupCommit(writer.write, { ...LIMITS, timeoutMs: 20 });
+    await expect(group.append(1)).rejects.toBeInstanceOf(GroupTimeoutError);
+    writer.writes[0]?.end();
+    await group.drain();
+    const second = group.append(2);
+    (await writer.nth(1)).end();
+    await second;
+    expect(writer.writes.map(({ items }) => items)).toEqual([[1], [2]]);
   });
 });

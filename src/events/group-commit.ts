@@ -3,9 +3,12 @@
  * writer's promise settles with its group's write.
  */
 export type GroupCommit<T> = {
-  /** Resolves when the item is durable; rejects when it is not, or at once with `GroupFullError`. */
+  /**
+   * Resolves when the item is durable; rejects when it is not, at once with `GroupFullError`, or with
+   * `GroupTimeoutError` when nobody knows in time: the item may still become durable.
+   */
   append(item: T): Promise<void>;
-  /** Resolves when everything appended so far has settled. */
+  /** Resolves when no write is waiting or under way any more. */
   drain(): Promise<void>;
 };
 
@@ -16,11 +19,14 @@ export type GroupCommitOptions = {
   maxWaiting: number;
   /** Writes under way at once at most. */
   maxWrites: number;
+  /** How long an item waits to become durable, between once and twice that, before its writer is told. */
+  timeoutMs: number;
   /** Whether a write failed because of what one item contains: then it is halved, so that only that one fails. */
   isRefusal: (error: unknown) => boolean;
 };
 
 export class GroupFullError extends Error {}
+export class GroupTimeoutError extends Error {}
 
 type Waiting<T> = { item: T; resolve: () => void; reject: (error: unknown) => void };
 
@@ -32,15 +38,41 @@ export function createGroupCommit<T>(
   let scheduled = false;
   let writes = 0;
   let drained: (() => void)[] = [];
+  // One timer for all: at each turn, what was pending at the turn before and still is has waited long enough.
+  const pending = new Set<Waiting<T>>();
+  let old: ReadonlySet<Waiting<T>> = new Set();
+  let ticking = false;
 
   function append(item: T): Promise<void> {
     if (waiting.length >= options.maxWaiting) {
       return Promise.reject(new GroupFullError(`${options.maxWaiting} events are waiting to be written`));
     }
     return new Promise((resolve, reject) => {
-      waiting.push({ item, resolve, reject });
+      const entry: Waiting<T> = { item, resolve, reject };
+      pending.add(entry);
+      waiting.push(entry);
+      tick();
       schedule();
     });
+  }
+
+  function tick(): void {
+    if (ticking) return;
+    ticking = true;
+    setTimeout(expire, options.timeoutMs);
+  }
+
+  function expire(): void {
+    ticking = false;
+    const late = [...pending].filter((entry) => old.has(entry));
+    const error = new GroupTimeoutError(`not written within ${options.timeoutMs} ms`);
+    for (const entry of late) settle(entry, () => entry.reject(error));
+    old = new Set(pending);
+    if (pending.size > 0) tick();
+  }
+
+  function settle(entry: Waiting<T>, how: () => void): void {
+    if (pending.delete(entry)) how();
   }
 
   // Requests that the event loop has already read join one group: the write starts after them, not before.
@@ -70,14 +102,14 @@ export function createGroupCommit<T>(
   async function writeOrHalve(group: readonly Waiting<T>[]): Promise<void> {
     try {
       await write(group.map((entry) => entry.item));
-      for (const entry of group) entry.resolve();
+      for (const entry of group) settle(entry, entry.resolve);
     } catch (error) {
       if (options.isRefusal(error) && group.length > 1) {
         const middle = Math.ceil(group.length / 2);
         await writeOrHalve(group.slice(0, middle));
         await writeOrHalve(group.slice(middle));
       } else {
-        for (const entry of group) entry.reject(error);
+        for (const entry of group) settle(entry, () => entry.reject(error));
       }
     }
   }

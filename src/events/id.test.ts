@@ -35,11 +35,11 @@ describe("a new id", () => {
   });
 
   test("uses every random bit", () => {
-    const seen = Array.from({ length: 400 }, () => BigInt(`0x${newId(0).replaceAll("-", "")}`));
+    const seen = Array.from({ length: 400 }, (_, ms) => BigInt(`0x${newId(ms).replaceAll("-", "")}`));
     const everOne = seen.reduce((bits, id) => bits | id, 0n);
     const everZero = seen.reduce((bits, id) => bits | ~id, 0n);
-    // 12 bits after the version, 62 after the variant.
-    const random = (0xfffn << 64n) | ((1n << 62n) - 1n);
+    // 11 bits after the version and its first one, which leaves the sequence room to count; 62 after the variant.
+    const random = (0x7ffn << 64n) | ((1n << 62n) - 1n);
     expect(everOne & random).toBe(random);
     expect(everZero & random).toBe(random);
   });

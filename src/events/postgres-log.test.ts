@@ -109,6 +109,7 @@ describe("an event that can't be kept", () => {
       maxGroup: 100,
       maxWaiting: 1_000,
       maxWrites: 1,
+      timeoutMs: 60_000,
       isRefusal,
     });
     const good = Array.from({ length: 20 }, () => opened());

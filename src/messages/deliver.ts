@@ -106,6 +106,7 @@ async function compose(
   nodes: NodeCache,
   deps: DeliverDeps,
 ): Promise<Composed> {
+  if (!message.contactExists) return { ok: false, reason: "The contact was deleted." };
   if (message.toAddress === "") return { ok: false, reason: "The contact has no email address." };
   const node = await compiledNode(message, credential, nodes, deps.db);
   if (!node.ok) return { ok: false, reason: `${node.field}: ${node.reason}` };

@@ -15,7 +15,9 @@ export type ClaimedMessage = {
   nodeId: string;
   runId: string;
   contactId: string;
+  /** Empty when the contact had none when the message was queued. */
   toAddress: string;
+  contactExists: boolean;
   attempts: number;
   attributes: { [key: string]: Json };
   tags: string[];
@@ -142,7 +144,7 @@ async function takeDueMessages(
     )
     select t.customer_id as "customerId", t.id, t.campaign_id as "campaignId", c.name as "campaignName",
       t.version, t.node_id as "nodeId", t.run_id as "runId", t.contact_id as "contactId",
-      t.to_address as "toAddress", t.attempts, t.is_over as "isOver",
+      t.to_address as "toAddress", ct.id is not null as "contactExists", t.attempts, t.is_over as "isOver",
       coalesce(ct.attributes, '{}') as attributes, coalesce(ct.tags, '{}') as tags,
       cu.postal_address as "postalAddress",
       (select min(s.reason) from suppression s

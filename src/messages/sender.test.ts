@@ -437,6 +437,20 @@ describe("the rate of a credential", () => {
   });
 });
 
+test("a contact who was deleted after the message was queued gets nothing, and the message says why", async () => {
+  const campaign = await queue({ contacts: 2 });
+  await sql`delete from contact where customer_id = ${customerId} and email = 'c0@example.com'`.execute(
+    database.db,
+  );
+  const sending = start();
+  await sending.until(all(campaign, ({ status }) => status !== "queued"));
+  expect(recipients()).toEqual(["c1@example.com"]);
+  expect((await messages(campaign)).map(({ status, error }) => [status, error]).sort()).toEqual([
+    ["failed", "The contact was deleted."],
+    ["sent", null],
+  ]);
+});
+
 describe("a database that goes away", () => {
   test("right after the server took a message changes nothing: it was sent, once", async () => {
     const campaign = await queue({ contacts: 5 });
