@@ -28,51 +28,56 @@ export type GroupCommitOptions = {
 export class GroupFullError extends Error {}
 export class GroupTimeoutError extends Error {}
 
-type Waiting<T> = { item: T; resolve: () => void; reject: (error: unknown) => void };
+/** Items that are written together; all their writers wait on the one promise. */
+type Group<T> = {
+  items: T[];
+  written: Promise<void>;
+  resolve: () => void;
+  reject: (error: unknown) => void;
+  /** The items that were refused while the others were taken; empty but for the odd one. */
+  refused: Map<T, unknown>;
+};
 
 export function createGroupCommit<T>(
   write: (items: readonly T[]) => Promise<void>,
   options: GroupCommitOptions,
 ): GroupCommit<T> {
-  let waiting: Waiting<T>[] = [];
+  let queue: Group<T>[] = [];
+  let waiting = 0;
   let scheduled = false;
   let writes = 0;
   let drained: (() => void)[] = [];
   // One timer for all: at each turn, what was pending at the turn before and still is has waited long enough.
-  const pending = new Set<Waiting<T>>();
-  let old: ReadonlySet<Waiting<T>> = new Set();
+  const pending = new Set<Group<T>>();
+  let old: ReadonlySet<Group<T>> = new Set();
   let ticking = false;
 
-  function append(item: T): Promise<void> {
-    if (waiting.length >= options.maxWaiting) {
-      return Promise.reject(new GroupFullError(`${options.maxWaiting} events are waiting to be written`));
+  // A promise of one's own for each item would cost more than everything else that is done for it here.
+  async function append(item: T): Promise<void> {
+    if (waiting >= options.maxWaiting) {
+      throw new GroupFullError(`${options.maxWaiting} events are waiting to be written`);
     }
-    return new Promise((resolve, reject) => {
-      const entry: Waiting<T> = { item, resolve, reject };
-      pending.add(entry);
-      waiting.push(entry);
-      tick();
-      schedule();
-    });
+    const group = join(item);
+    await group.written;
+    if (group.refused.size > 0 && group.refused.has(item)) throw group.refused.get(item);
   }
 
-  function tick(): void {
-    if (ticking) return;
-    ticking = true;
-    setTimeout(expire, options.timeoutMs);
+  function join(item: T): Group<T> {
+    const last = queue.at(-1);
+    const group = last !== undefined && last.items.length < options.maxGroup ? last : open();
+    group.items.push(item);
+    waiting += 1;
+    schedule();
+    return group;
   }
 
-  function expire(): void {
-    ticking = false;
-    const late = [...pending].filter((entry) => old.has(entry));
-    const error = new GroupTimeoutError(`not written within ${options.timeoutMs} ms`);
-    for (const entry of late) settle(entry, () => entry.reject(error));
-    old = new Set(pending);
-    if (pending.size > 0) tick();
-  }
-
-  function settle(entry: Waiting<T>, how: () => void): void {
-    if (pending.delete(entry)) how();
+  function open(): Group<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const group: Group<T> = { items: [], written: promise, resolve, reject, refused: new Map() };
+    queue.push(group);
+    pending.add(group);
+    tick();
+    return group;
   }
 
   // Requests that the event loop has already read join one group: the write starts after them, not before.
@@ -86,32 +91,57 @@ export function createGroupCommit<T>(
   }
 
   function start(): void {
-    if (waiting.length === 0) return;
-    const group = waiting.slice(0, options.maxGroup);
-    waiting = waiting.slice(options.maxGroup);
+    const [group, ...rest] = queue;
+    if (group === undefined) return;
+    queue = rest;
+    waiting -= group.items.length;
     writes += 1;
-    writeOrHalve(group).finally(() => {
+    void writeGroup(group).then(() => {
       writes -= 1;
-      if (waiting.length > 0) schedule();
+      if (queue.length > 0) schedule();
       else if (writes === 0) release();
     });
     // What did not fit into this group fills another that may be under way beside it.
-    if (waiting.length > 0) schedule();
+    if (queue.length > 0) schedule();
   }
 
-  async function writeOrHalve(group: readonly Waiting<T>[]): Promise<void> {
+  async function writeGroup(group: Group<T>): Promise<void> {
     try {
-      await write(group.map((entry) => entry.item));
-      for (const entry of group) settle(entry, entry.resolve);
+      await writeOrHalve(group.items, group);
+      group.resolve();
     } catch (error) {
-      if (options.isRefusal(error) && group.length > 1) {
-        const middle = Math.ceil(group.length / 2);
-        await writeOrHalve(group.slice(0, middle));
-        await writeOrHalve(group.slice(middle));
-      } else {
-        for (const entry of group) settle(entry, () => entry.reject(error));
-      }
+      group.reject(error);
     }
+    pending.delete(group);
+  }
+
+  async function writeOrHalve(items: readonly T[], group: Group<T>): Promise<void> {
+    try {
+      await write(items);
+    } catch (error) {
+      if (!options.isRefusal(error)) throw error;
+      if (items.length === 1) {
+        for (const item of items) group.refused.set(item, error);
+        return;
+      }
+      const middle = Math.ceil(items.length / 2);
+      await writeOrHalve(items.slice(0, middle), group);
+      await writeOrHalve(items.slice(middle), group);
+    }
+  }
+
+  function tick(): void {
+    if (ticking) return;
+    ticking = true;
+    setTimeout(expire, options.timeoutMs);
+  }
+
+  function expire(): void {
+    ticking = false;
+    const error = new GroupTimeoutError(`not written within ${options.timeoutMs} ms`);
+    for (const group of pending) if (old.has(group)) group.reject(error);
+    old = new Set(pending);
+    if (pending.size > 0) tick();
   }
 
   function release(): void {
@@ -120,7 +150,7 @@ export function createGroupCommit<T>(
   }
 
   function drain(): Promise<void> {
-    if (waiting.length === 0 && writes === 0) return Promise.resolve();
+    if (queue.length === 0 && writes === 0) return Promise.resolve();
     return new Promise((resolve) => drained.push(resolve));
   }
 
