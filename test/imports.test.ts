@@ -62,6 +62,7 @@ const PURE = new Set([
   "messages/retry.ts",
   "messages/rate-limit.ts",
   "messages/smtp-outcome.ts",
+  "messages/status.ts",
 ]);
 
 const IO = /^(pg|kysely|hono|nodemailer|smtp-server|node:(?!(?:crypto|url)$)|bun)/;

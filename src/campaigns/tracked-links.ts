@@ -15,7 +15,7 @@ export type TrackedLinks = { urls: ReadonlySet<string>; complete: boolean };
 /** The links of an email's HTML template that `rewriteHtml` will track, as a click on them will be recorded. */
 export function trackedLinks(html: string): TrackedLinks {
   const urls = new Set<string>();
-  rewriteHtml(html, {
+  const rewritten = rewriteHtml(html, {
     click: (url) => {
       urls.add(url);
       return url;
@@ -24,7 +24,7 @@ export function trackedLinks(html: string): TrackedLinks {
     footer: () => "",
     pixelUrl: null,
   });
-  return { urls, complete: !writesLinks(html) };
+  return { urls, complete: rewritten.ok && !writesLinks(html) };
 }
 
 /** Whether Liquid may put a link together that nobody knows before an email is made. */

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import type { Page } from "../http/pagination.ts";
 import type { Db } from "../storage/pool.ts";
-import type { MessageStatus } from "./schema.ts";
+import type { MessageStatus } from "./status.ts";
 
 export type Message = {
   id: string;

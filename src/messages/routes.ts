@@ -19,7 +19,8 @@ import {
   requeueMessage,
   selectMessages,
 } from "./history-queries.ts";
-import { MESSAGE_STATUSES, type MessageStatus, message as messageSchema } from "./schema.ts";
+import { message as messageSchema } from "./schema.ts";
+import { MESSAGE_STATUSES, type MessageStatus } from "./status.ts";
 
 const tags = ["Messages"];
 

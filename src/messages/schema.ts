@@ -1,20 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { id, time } from "../http/fields.ts";
-
-/** In the order they follow each other; a message only goes forward, but for a retry. */
-export const MESSAGE_STATUSES = [
-  "queued",
-  "suppressed",
-  "cancelled",
-  "failed",
-  "uncertain",
-  "sent",
-  "delivered",
-  "bounced",
-  "complained",
-] as const;
-
-export type MessageStatus = (typeof MESSAGE_STATUSES)[number];
+import { MESSAGE_STATUSES } from "./status.ts";
 
 export const message = z
   .object({

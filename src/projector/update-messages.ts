@@ -1,18 +1,6 @@
 import { sql } from "kysely";
+import { MESSAGE_STATUSES } from "../messages/status.ts";
 import type { Db } from "../storage/pool.ts";
-
-// A message goes from left to right only; among the ends before `uncertain` the order just settles ties.
-const FORWARD = [
-  "queued",
-  "suppressed",
-  "cancelled",
-  "failed",
-  "uncertain",
-  "sent",
-  "delivered",
-  "bounced",
-  "complained",
-];
 
 /**
  * Moves messages forward; a status that lies behind the present one and arrives late changes nothing. A message
@@ -29,7 +17,7 @@ export async function updateMessages(db: Db): Promise<void> {
         and b.type in ('contact_suppressed', 'message_failed', 'message_uncertain', 'message_sent')
     ), furthest as (
       select distinct on (customer_id, message_id) * from news
-      order by customer_id, message_id, array_position(${FORWARD}::text[], status) desc, position
+      order by customer_id, message_id, array_position(${MESSAGE_STATUSES}::text[], status) desc, position
     )
     update message m
     set status = f.status,
@@ -41,7 +29,7 @@ export async function updateMessages(db: Db): Promise<void> {
       sent_at = case when f.status = 'sent' then f.at else m.sent_at end
     from furthest f
     where m.customer_id = f.customer_id and m.id = f.message_id
-      and array_position(${FORWARD}::text[], f.status) > array_position(${FORWARD}::text[], m.status)`.execute(
+      and array_position(${MESSAGE_STATUSES}::text[], f.status) > array_position(${MESSAGE_STATUSES}::text[], m.status)`.execute(
     db,
   );
 }
