@@ -7,7 +7,7 @@ const ROOT = path.join(import.meta.dirname, "..");
 type Source = { file: string; text: string; imports: string[] };
 
 const sources: Source[] = readdirSync(path.join(ROOT, "src"), { recursive: true, encoding: "utf8" })
-  .filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts") && !file.endsWith("test-edge.ts"))
+  .filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"))
   .map((file) => {
     const text = readFileSync(path.join(ROOT, "src", file), "utf8");
     const specifiers = [

@@ -1,6 +1,5 @@
 import path from "node:path";
-import type { Comparison } from "../demo/compare.ts";
-import { isEqual } from "../demo/compare.ts";
+import { type Comparison, isEqual } from "../demo/compare.ts";
 import { removeDemo, runDemo } from "../demo/demo.ts";
 import { alignColumns } from "./columns.ts";
 import { type Command, parseOptions, UsageError } from "./command.ts";

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { findPort } from "../http/server.ts";
+import type { Listening } from "../mailbox/listen.ts";
 import { demoCampaign, demoContacts } from "./campaign.ts";
 import {
   type Analytics,
@@ -18,7 +19,7 @@ import {
 } from "./compare.ts";
 import { gatherCrowd } from "./crowd.ts";
 import { type Journal, openJournal, type Setup } from "./journal.ts";
-import { type MailServer, startMailServer } from "./mail-server.ts";
+import { startMailServer } from "./mail-server.ts";
 
 export type DemoOptions = {
   /** A directory of the demo's own. What a killed demo left there is continued. */
@@ -69,7 +70,7 @@ export function removeDemo(dir: string): void {
 
 type Api = (method: string, path: string, body?: object) => Promise<unknown>;
 
-async function newSetup(mailServer: MailServer, journal: Journal): Promise<Setup> {
+async function newSetup(mailServer: Listening, journal: Journal): Promise<Setup> {
   const setup: Setup = {
     kind: "setup",
     httpPort: await findPort({ host: "127.0.0.1", port: 0 }),

@@ -1,12 +1,13 @@
 import { simpleParser } from "mailparser";
 import { SMTPServer } from "smtp-server";
+import { type Listening, listenOnLoopback } from "../mailbox/listen.ts";
 import { type Journal, NODES } from "./journal.ts";
 
-/** A real SMTP server on loopback that accepts everything and delivers nothing. */
-export type MailServer = { port: number; close(): Promise<void> };
-
-/** @param port 0 for a free one */
-export async function startMailServer(port: number, journal: Journal): Promise<MailServer> {
+/**
+ * A real SMTP server on loopback that accepts everything and delivers nothing.
+ * @param port 0 for a free one
+ */
+export function startMailServer(port: number, journal: Journal): Promise<Listening> {
   const server = new SMTPServer({
     disabledCommands: ["AUTH", "STARTTLS"],
     onData(stream, session, done) {
@@ -24,15 +25,7 @@ export async function startMailServer(port: number, journal: Journal): Promise<M
         .catch(done);
     },
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, "127.0.0.1", resolve);
-  });
-  const address = server.server.address();
-  return {
-    port: typeof address === "object" && address !== null ? address.port : port,
-    close: () => new Promise((resolve) => server.close(resolve)),
-  };
+  return listenOnLoopback(server, port);
 }
 
 function headerText(lines: readonly { key: string; line: string }[], key: string): string {

@@ -19,7 +19,10 @@ export type GroupCommitOptions = {
   maxWaiting: number;
   /** Writes under way at once at most. */
   maxWrites: number;
-  /** How long an item waits to become durable, between once and twice that, before its writer is told. */
+  /**
+   * After once to twice this long a group that is not durable is given up, and its writers are told: also those who
+   * joined it late, or after that, so that nobody waits in a line that does not move.
+   */
   timeoutMs: number;
   /** Whether a write failed because of what one item contains: then it is halved, so that only that one fails. */
   isRefusal: (error: unknown) => boolean;

@@ -39,7 +39,7 @@ export async function appendEvents(db: Db, events: readonly Event[]): Promise<vo
 
 /**
  * To be called first in a transaction that inserts into the log by a statement of its own: positions are taken
- * only under this lock.
+ * only under this lock, but for those that the projector takes while it holds the cursor.
  */
 export async function holdAppendLock(db: Db): Promise<void> {
   await sql`select pg_advisory_xact_lock_shared(${LOCKS.append}, 0)`.execute(db);

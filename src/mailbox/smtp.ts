@@ -1,5 +1,6 @@
 import { type ParsedMail, simpleParser } from "mailparser";
 import { SMTPServer } from "smtp-server";
+import { listenOnLoopback } from "./listen.ts";
 
 export type ReceivedMail = {
   id: number;
@@ -43,11 +44,8 @@ export async function catchMail(port: number, now: () => Date): Promise<SmtpCatc
         .catch(done);
     },
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, "127.0.0.1", resolve);
-  });
-  return { mails: () => mails, close: () => new Promise((resolve) => server.close(resolve)) };
+  const { close } = await listenOnLoopback(server, port);
+  return { mails: () => mails, close };
 }
 
 function toReceived(mail: ParsedMail, id: number, to: string, at: Date): ReceivedMail {

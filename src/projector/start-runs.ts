@@ -22,7 +22,8 @@ export async function startEnrollments(db: Db): Promise<number> {
 /**
  * Begins the nodes in `starting`, each once per enrollment because `node_run`'s key says so: a message is queued,
  * a wait gets its due time, an exit completes the enrollment. What follows from a beginning goes to the log and
- * is projected in turn.
+ * is projected in turn. It takes its positions without the append lock: gaps are looked for only by whoever holds
+ * the cursor, which is us until these are committed.
  */
 export async function startRuns(db: Db): Promise<void> {
   await sql`

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { claims, createEdge, NOW_MS, reject, token } from "../../test/support/tracking-edge.ts";
 import { clickUrl } from "./links.ts";
-import { claims, createEdge, NOW_MS, reject, token } from "./test-edge.ts";
 import { urlDigest } from "./token.ts";
 
 const SHOP = "https://shop.example/buy?a=1&b=%7E2+3#top";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { CHROME, claims, createEdge, NOW_MS, reject, token } from "../../test/support/tracking-edge.ts";
 import { pixelUrl } from "./links.ts";
 import { GIF } from "./pixel.ts";
-import { CHROME, claims, createEdge, NOW_MS, reject, token } from "./test-edge.ts";
 import { urlDigest } from "./token.ts";
 
 const path = (t: string) => pixelUrl("", t);

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { sql } from "kysely";
 import { createTestDatabase, type TestDatabase } from "../../test/support/database.ts";
+import { createEdge, NOW_MS, token } from "../../test/support/tracking-edge.ts";
 import { newId } from "../events/id.ts";
 import { unsubscribeUrl } from "./links.ts";
 import { resubscribe, type SubscriptionHit, unsubscribe } from "./queries.ts";
-import { createEdge, NOW_MS, token } from "./test-edge.ts";
 
 let database: TestDatabase;
 beforeAll(async () => {

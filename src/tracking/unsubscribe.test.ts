@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { CHROME, claims, createEdge, NOW_MS, reject, token } from "../../test/support/tracking-edge.ts";
 import { unsubscribeUrl } from "./links.ts";
-import { CHROME, claims, createEdge, NOW_MS, reject, token } from "./test-edge.ts";
 import { urlDigest } from "./token.ts";
 
 const good = token();

@@ -1,10 +1,10 @@
 import type { Hono } from "hono";
-import type { Event } from "../events/event.ts";
-import { newId } from "../events/id.ts";
-import type { TrackingDeps, TrackingEnv } from "./hit.ts";
-import type { SubscriptionHit } from "./queries.ts";
-import { trackingRoutes } from "./routes.ts";
-import { createTokens, type TokenClaims } from "./token.ts";
+import type { Event } from "../../src/events/event.ts";
+import { newId } from "../../src/events/id.ts";
+import type { TrackingDeps, TrackingEnv } from "../../src/tracking/hit.ts";
+import type { SubscriptionHit } from "../../src/tracking/queries.ts";
+import { trackingRoutes } from "../../src/tracking/routes.ts";
+import { createTokens, type TokenClaims } from "../../src/tracking/token.ts";
 
 export const NOW_MS = Date.parse("2026-03-01T12:00:00Z");
 
