@@ -26,6 +26,7 @@ describe("an empty environment", () => {
       host: "127.0.0.1",
       logLevel: "info",
       trustedProxies: [],
+      egressAllow: [],
     });
   });
 
@@ -52,6 +53,7 @@ describe("a variable", () => {
     [{ DATABASE_URL: "mysql://localhost/edgr" }, "DATABASE_URL"],
     [{ EDGR_TRUSTED_PROXIES: "10.0.0.0/8, everybody" }, "EDGR_TRUSTED_PROXIES"],
     [{ EDGR_TRUSTED_PROXIES: "10.0.0.0/80" }, "EDGR_TRUSTED_PROXIES"],
+    [{ EDGR_EGRESS_ALLOW: "localhost" }, "EDGR_EGRESS_ALLOW"],
   ])("such as %p is refused", (env, name) => {
     expect(complaint(env)).toContain(`  ${name} `);
   });
@@ -75,6 +77,6 @@ test("the README lists every variable", () => {
   const readme = readFileSync(path.join(root, "README.md"), "utf8");
   const source = readFileSync(path.join(root, "src/config.ts"), "utf8");
   const names = [...source.matchAll(/^ {2}([A-Z_]{4,}): /gm)].map((match) => match[1]);
-  expect(names.length).toBe(8);
+  expect(names.length).toBe(9);
   expect(names.filter((name) => !readme.includes(`| \`${name}\` |`))).toEqual([]);
 });

@@ -46,6 +46,8 @@ const environment = z.object({
   LOG_LEVEL: z.enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(", ")}` }).default("info"),
   /** Reverse proxies whose X-Forwarded-For is believed, as addresses or ranges. Default: none. */
   EDGR_TRUSTED_PROXIES: ipRanges.default([]),
+  /** Private addresses or ranges that campaigns and webhooks may call on purpose. Default: none. */
+  EDGR_EGRESS_ALLOW: ipRanges.default([]),
 });
 
 export type Config = {
@@ -57,6 +59,7 @@ export type Config = {
   host: string;
   logLevel: (typeof LOG_LEVELS)[number];
   trustedProxies: readonly string[];
+  egressAllow: readonly string[];
 };
 
 export class ConfigError extends Error {}
@@ -82,5 +85,6 @@ export function readConfig(env: Record<string, string | undefined>, cwd: string)
     host: value.HOST,
     logLevel: value.LOG_LEVEL,
     trustedProxies: value.EDGR_TRUSTED_PROXIES,
+    egressAllow: value.EDGR_EGRESS_ALLOW,
   };
 }

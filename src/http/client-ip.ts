@@ -1,8 +1,6 @@
 import { isIPv4, isIPv6 } from "node:net";
 import ipaddr from "ipaddr.js";
-
-type Address = ipaddr.IPv4 | ipaddr.IPv6;
-type Range = [Address, number];
+import { isInRanges, parseRange } from "../ip-ranges.ts";
 
 /**
  * @param peer the address of the connection
@@ -25,7 +23,7 @@ export function createClientIp(trustedProxies: readonly string[]): ClientIp {
     let sender = peer === null ? null : normalize(peer);
     if (ranges.length === 0 || sender === null || forwardedFor === null) return sender;
     let end = forwardedFor.length;
-    while (end > 0 && isTrusted(ranges, sender)) {
+    while (end > 0 && isInRanges(ranges, ipaddr.parse(sender))) {
       const comma = forwardedFor.lastIndexOf(",", end - 1);
       const hop = normalize(forwardedFor.slice(comma + 1, end).trim());
       if (hop === null) break;
@@ -34,17 +32,6 @@ export function createClientIp(trustedProxies: readonly string[]): ClientIp {
     }
     return sender;
   };
-}
-
-function parseRange(range: string): Range {
-  if (!range.includes("/")) {
-    const address = ipaddr.process(range);
-    return [address, address.kind() === "ipv4" ? 32 : 128];
-  }
-  const [network, bits] = ipaddr.parseCIDR(range);
-  return network instanceof ipaddr.IPv6 && network.isIPv4MappedAddress() && bits >= 96
-    ? [network.toIPv4Address(), bits - 96]
-    : [network, bits];
 }
 
 /** Four decimal parts or IPv6, nothing else: ipaddr.js alone also takes `0x7f.1`, which PostgreSQL's inet refuses. */
@@ -60,9 +47,4 @@ function withoutPort(text: string): string {
   if (colon === -1) return text;
   if (text.startsWith("[")) return /^\[([^\]]*)\](?::\d{1,5})?$/.exec(text)?.[1] ?? text;
   return /^[\d.]+:\d{1,5}$/.test(text) ? text.slice(0, colon) : text;
-}
-
-function isTrusted(ranges: readonly Range[], sender: string): boolean {
-  const address = ipaddr.parse(sender);
-  return ranges.some(([network, bits]) => network.kind() === address.kind() && address.match(network, bits));
 }
