@@ -11,17 +11,29 @@ export const EVENT_TYPES = [
   "message_bounced",
   "message_delayed",
   "message_complained",
+  "message_rejected",
   "email_opened",
   "email_clicked",
   "unsubscribed",
   "resubscribed",
+  "topic_left",
+  "topic_rejoined",
   "message_received",
+  "auto_reply_received",
   "contact_blocked",
   "contact_suppressed",
   "campaign_started",
   "campaign_completed",
   "run_completed",
+  "run_failed",
+  "timer_elapsed",
   "endpoint_disabled",
+  // Told by a provider of its own accord: activity and nothing else, no status, counter or edge. Of preferences, that
+  // somebody wants no mail any more is followed.
+  "provider_sent",
+  "provider_opened",
+  "provider_clicked",
+  "provider_preferences_changed",
 ] as const;
 
 export type EventType = (typeof EVENT_TYPES)[number];

@@ -18,17 +18,26 @@ export type Storage = {
   kill(): Promise<void>;
 };
 
+/** There is no answer, as far as can be told: it may come back, unlike a wrong name or password. */
+export class DatabaseAwayError extends AppError {}
+
 const CONNECT_TIMEOUT_MS = 10_000;
 const OLDEST_VERSION = 14;
 
 /**
  * Finds or starts the database this installation lives in.
- * @throws AppError, a sentence for a person, when it cannot be used
+ * @throws AppError, a sentence for a person, when it cannot be used; DatabaseAwayError when DATABASE_URL leads to a
+ * server that does not answer
  */
 export async function openStorage(options: StorageOptions): Promise<Storage> {
   const { databaseUrl, dataDir, purpose, onLost } = options;
   if (databaseUrl === null) return startEmbedded({ dataDir, purpose, settings: {}, onLost });
   await checkServer(databaseUrl);
+  return somebodyElses(databaseUrl);
+}
+
+/** A server that we neither start nor stop, whether or not it answers. */
+export function somebodyElses(databaseUrl: string): Storage {
   return { connection: databaseUrl, stop: async () => {}, kill: async () => {} };
 }
 
@@ -39,7 +48,8 @@ export function describeDatabase(databaseUrl: string): string {
   return `${host}${port === "" ? "" : `:${port}`}${pathname}`;
 }
 
-async function checkServer(databaseUrl: string): Promise<void> {
+/** @throws AppError as `openStorage` does */
+export async function checkServer(databaseUrl: string): Promise<void> {
   const where = describeDatabase(databaseUrl);
   const client = new pg.Client({
     connectionString: databaseUrl,
@@ -57,13 +67,24 @@ async function checkServer(databaseUrl: string): Promise<void> {
       );
   } catch (error) {
     if (error instanceof AppError) throw error;
-    throw new AppError(
-      "unavailable",
-      `The database at ${where} cannot be used (${reasonOf(error)}). Check DATABASE_URL.`,
-    );
+    const text = `The database at ${where} cannot be used (${reasonOf(error)}). Check DATABASE_URL.`;
+    throw isAway(error) ? new DatabaseAwayError("unavailable", text) : new AppError("unavailable", text);
   } finally {
     await client.end().catch(() => {});
   }
+}
+
+// Node's names for a server that is not there, PostgreSQL's for one that starts, stops or has no room; the driver's own
+// errors for a connection that was cut or took too long have no code.
+const AWAY =
+  /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOENT|ENOTFOUND|EAI_AGAIN|57P0.|53300|08...)$/;
+
+function isAway(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.every(isAway);
+  if (!(error instanceof Error)) return false;
+  return "code" in error && error.code !== undefined
+    ? AWAY.test(String(error.code))
+    : /^(Connection terminated|timeout expired)/.test(error.message);
 }
 
 function reasonOf(error: unknown): string {

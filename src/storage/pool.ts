@@ -16,14 +16,21 @@ const STATEMENT_TIMEOUT_MS = 60_000;
 /**
  * Opens a pool of at most `max` connections. `bigint` columns come back as numbers: every one we keep (positions,
  * counts, Telegram's 52-bit ids) is exact in a double.
+ * @param answerWithinMs for those who can't wait: a connection or a statement that takes longer fails, whether or
+ * not the server says so
  */
-export function openDatabase(connection: string | pg.ConnectionConfig, max: number): Database {
+export function openDatabase(
+  connection: string | pg.ConnectionConfig,
+  max: number,
+  answerWithinMs: number | null = null,
+): Database {
   const base = typeof connection === "string" ? { connectionString: connection } : connection;
   const pool = new pg.Pool({
     ...base,
     max,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
+    connectionTimeoutMillis: answerWithinMs ?? CONNECT_TIMEOUT_MS,
+    statement_timeout: answerWithinMs ?? STATEMENT_TIMEOUT_MS,
+    ...(answerWithinMs === null ? {} : { query_timeout: answerWithinMs }),
     idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
     application_name: "edgr",
     types: { getTypeParser: parserFor },
@@ -43,6 +50,11 @@ const parserFor: typeof pg.types.getTypeParser = (oid: number, format?: "text" |
   oid === pg.types.builtins.INT8
     ? Number
     : pg.types.getTypeParser(oid, format === "binary" ? "binary" : "text");
+
+/** Rejects when the database does not answer. */
+export async function ping(pool: pg.Pool): Promise<void> {
+  await pool.query("select 1");
+}
 
 /** SQLSTATE classes 22 (data exception) and 23 (constraint violation): the contents are wrong, not the connection. */
 export function isRefusal(error: unknown): boolean {

@@ -2,7 +2,8 @@ import type { Context } from "hono";
 import type { Agent, Event, Json } from "../events/event.ts";
 import { newId } from "../events/id.ts";
 import { classify } from "./bots.ts";
-import type { ResubscribeResult, SubscriptionHit, UnsubscribeResult } from "./queries.ts";
+import type { Choice, FoundPreferences, PreferenceHit } from "./preferences-queries.ts";
+import type { Kept, ResubscribeResult, SubscriptionHit, UnsubscribeResult } from "./queries.ts";
 import type { TokenClaims, Tokens } from "./token.ts";
 
 /** The server passes with each request the address of the connection. */
@@ -10,16 +11,27 @@ export type TrackingEnv = { Bindings: { ip: string | null } };
 
 export type TrackingContext = Context<TrackingEnv>;
 
-export type HitRoute = "pixel" | "click" | "unsubscribe";
+export type HitRoute = "pixel" | "click" | "unsubscribe" | "preferences" | "view";
+
+/** A message as its contact got it, rendered again; a message that is not in the database was a test message. */
+export type ViewedMessage =
+  | { kind: "shown"; html: string }
+  | { kind: "unknown_message" | "contact_deleted" | "not_composed" };
 
 export type TrackingDeps = {
   tokens: Pick<Tokens, "verify">;
   /** Resolves when the event is durable, rejects when it is not. */
   append(event: Event): Promise<void>;
   unsubscribes: {
-    unsubscribe(hit: SubscriptionHit): Promise<UnsubscribeResult>;
-    resubscribe(hit: SubscriptionHit): Promise<ResubscribeResult>;
+    unsubscribe(hit: SubscriptionHit): Promise<UnsubscribeResult | Kept>;
+    resubscribe(hit: SubscriptionHit): Promise<ResubscribeResult | Kept>;
   };
+  preferences: {
+    read(message: { customerId: string; messageId: string }): Promise<FoundPreferences>;
+    save(hit: PreferenceHit, choice: Choice): Promise<FoundPreferences>;
+  };
+  /** Renders the message of a token again. */
+  view(claims: TokenClaims): Promise<ViewedMessage>;
   clientIp(peer: string | null, forwardedFor: string | null): string | null;
   /** Unix time in milliseconds. */
   now(): number;

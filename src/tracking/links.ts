@@ -2,6 +2,8 @@
 export const PIXEL_PATH = "/api/tracking/pixel.gif";
 export const CLICK_PATH = "/api/tracking/click";
 export const UNSUBSCRIBE_PATH = "/api/tracking/unsubscribe";
+export const PREFERENCES_PATH = "/api/preferences";
+export const VIEW_PATH = "/api/view";
 
 /** In UTF-16 units. What is longer is not tracked: mail gateways and proxies cut links that grow beyond this. */
 export const MAX_TRACKED_URL_CHARS = 4096;
@@ -22,6 +24,16 @@ export function clickUrl(publicUrl: string, token: string, url: string): string 
 
 export function unsubscribeUrl(publicUrl: string, token: string): string {
   return `${publicUrl}${UNSUBSCRIBE_PATH}?t=${token}`;
+}
+
+/** @param token as for `unsubscribeUrl`: one token opens all that a recipient can do with a message */
+export function preferencesUrl(publicUrl: string, token: string): string {
+  return `${publicUrl}${PREFERENCES_PATH}?t=${token}`;
+}
+
+/** @param token as for `unsubscribeUrl` */
+export function viewInBrowserUrl(publicUrl: string, token: string): string {
+  return `${publicUrl}${VIEW_PATH}?t=${token}`;
 }
 
 /**

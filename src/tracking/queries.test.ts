@@ -42,6 +42,7 @@ async function createMessage(message: {
 
 function hit(changes: Partial<SubscriptionHit> = {}): SubscriptionHit {
   return {
+    eventId: newId(NOW_MS),
     customerId: sent.customerId,
     messageId: sent.messageId,
     at: new Date(NOW_MS),
@@ -118,6 +119,15 @@ describe("unsubscribing", () => {
     sent = await createMessage({ customerId: await createCustomer(true), to: "bob@example.com" });
     expect(await unsubscribe(database.db, hit({ via: "one_click" }))).toBe("unsubscribed");
     expect(await suppressions()).toHaveLength(1);
+  });
+
+  test("by a request that was carried out before changes nothing, though the person has come back since", async () => {
+    const request = hit();
+    await unsubscribe(database.db, request);
+    await resubscribe(database.db, hit({ via: "button" }));
+    expect(await unsubscribe(database.db, request)).toBe("unsubscribed");
+    expect(await suppressions()).toEqual([]);
+    expect(await types()).toEqual(["unsubscribed", "resubscribed"]);
   });
 
   test("from a message that does not exist, is another customer's, or was received, changes nothing", async () => {

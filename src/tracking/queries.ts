@@ -1,11 +1,12 @@
 import { sql } from "kysely";
 import { type Agent, newEvent } from "../events/event.ts";
-import { newId } from "../events/id.ts";
 import { appendEvents } from "../events/queries.ts";
 import type { Db } from "../storage/pool.ts";
 
 /** A person's request about one message, or their mail provider's; who made it is kept with the event. */
 export type SubscriptionHit = {
+  /** The id of the event it becomes, a UUIDv7 of its time: by it a request is carried out once. */
+  eventId: string;
   customerId: string;
   messageId: string;
   at: Date;
@@ -21,29 +22,37 @@ export type SubscriptionHit = {
 export type UnsubscribeResult = "unsubscribed" | "confirmation_needed" | "unknown_message";
 export type ResubscribeResult = "resubscribed" | "unknown_message";
 
+/** The database is away: the request is safe on this machine's disk and is carried out when it is back. */
+export type Kept = "kept";
+
 type Recipient = { contactId: string; campaignId: string | null; runId: string | null };
 
 /**
  * Suppresses the address the message went to, and records it in the same transaction: when this returns
- * `unsubscribed` it is true. A repetition changes and records nothing. A link alone does nothing for a customer
- * who wants a confirmation.
+ * `unsubscribed` it is true. A repetition changes and records nothing, nor does a request that was carried out
+ * before, whatever has happened since. A link alone does nothing for a customer who wants a confirmation.
+ * @param isPromised whether the person has been told already that the link was enough
  */
-export async function unsubscribe(db: Db, hit: SubscriptionHit): Promise<UnsubscribeResult> {
+export async function unsubscribe(
+  db: Db,
+  hit: SubscriptionHit,
+  isPromised = false,
+): Promise<UnsubscribeResult> {
   return db.transaction().execute(async (tx) => {
     const result = await sql<Recipient & { mustConfirm: boolean; added: boolean }>`
       with recipient as (
         select m.contact_id, m.campaign_id, m.run_id, lower(m.to_address) as address,
-          c.confirm_unsubscribe and ${hit.via}::text = 'link' as must_confirm
+          c.confirm_unsubscribe and ${hit.via}::text = 'link' and not ${isPromised}::boolean as must_confirm
         from message m
         join customer c on c.customer_id = m.customer_id
         where m.customer_id = ${hit.customerId} and m.id = ${hit.messageId}
           and m.direction = 'outbound' and m.channel = 'email'
       ), added as (
-        insert into suppression (customer_id, channel, address, reason, contact_id, message_id, created_at)
+        insert into suppression (customer_id, channel, address, reason, contact_id, message_id, event_id, created_at)
         select ${hit.customerId}::uuid, 'email', address, 'unsubscribe', contact_id, ${hit.messageId}::uuid,
-          ${hit.at.toISOString()}::timestamptz
+          ${hit.eventId}::uuid, ${hit.at.toISOString()}::timestamptz
         from recipient
-        where not must_confirm
+        where not must_confirm and not ${isRecorded(hit)}
         on conflict (customer_id, channel, address, reason) do nothing
         returning id
       )
@@ -73,8 +82,14 @@ export async function resubscribe(db: Db, hit: SubscriptionHit): Promise<Resubsc
       ), removed as (
         delete from suppression
         where customer_id = ${hit.customerId} and channel = 'email' and reason = 'unsubscribe'
-          and address in (select address from recipient)
-        returning id
+          and address in (select address from recipient) and not ${isRecorded(hit)}
+        returning id, address
+      ), lifted as (
+        insert into suppression_lift (customer_id, channel, address, reason, lifted_at)
+        select ${hit.customerId}::uuid, 'email', address, 'unsubscribe', ${hit.at.toISOString()}::timestamptz
+        from removed
+        on conflict (customer_id, channel, address, reason)
+          do update set lifted_at = greatest(suppression_lift.lifted_at, excluded.lifted_at)
       )
       select contact_id as "contactId", campaign_id as "campaignId", run_id as "runId",
         exists (select from removed) as removed
@@ -86,6 +101,17 @@ export async function resubscribe(db: Db, hit: SubscriptionHit): Promise<Resubsc
   });
 }
 
+/** The customers whose unsubscribe links ask first. */
+export async function listConfirmingCustomers(db: Db): Promise<string[]> {
+  const { rows } = await sql<{ id: string }>`
+    select customer_id as id from customer where confirm_unsubscribe`.execute(db);
+  return rows.map(({ id }) => id);
+}
+
+function isRecorded(hit: SubscriptionHit) {
+  return sql`exists (select from event_log where customer_id = ${hit.customerId} and id = ${hit.eventId})`;
+}
+
 async function appendChange(
   tx: Db,
   type: "unsubscribed" | "resubscribed",
@@ -93,7 +119,7 @@ async function appendChange(
   recipient: Recipient,
 ): Promise<void> {
   const event = newEvent({
-    id: newId(hit.at.getTime()),
+    id: hit.eventId,
     type,
     at: hit.at,
     customerId: hit.customerId,

@@ -6,6 +6,7 @@ import { type RewriteOptions, rewriteHtml } from "./rewrite.ts";
 
 const PUBLIC = "https://edgr.example.com";
 const UNSUBSCRIBE = `${PUBLIC}/api/tracking/unsubscribe?t=TOKEN`;
+const OWN = "https://edgr.example.com/api/view?t=";
 const PIXEL = `${PUBLIC}/api/tracking/pixel.gif?t=TOKEN`;
 const PIXEL_TAG = `<img src="${PIXEL}" alt="" width="1" height="1" style="display:block;width:1px;height:1px;border:0">`;
 
@@ -13,6 +14,7 @@ function rewrite(html: string, options: Partial<RewriteOptions> = {}): string {
   const rewritten = rewriteHtml(html, {
     click: (url) => `[${url}]`,
     unsubscribeUrl: UNSUBSCRIBE,
+    ownUrls: [OWN],
     footer: () => "",
     pixelUrl: null,
     ...options,
@@ -165,6 +167,7 @@ describe("against parse5, on documents nobody would write", () => {
   const options: RewriteOptions = {
     click: (url) => clickUrl(PUBLIC, "TOKEN", url),
     unsubscribeUrl: UNSUBSCRIBE,
+    ownUrls: [OWN],
     footer: () => "<p id=footer>F</p>",
     pixelUrl: PIXEL,
   };

@@ -6,6 +6,8 @@ export type RewriteOptions = {
   click: ((url: string) => string) | null;
   /** Links that begin with it are the unsubscribe link and are never tracked (protocols 4.1). */
   unsubscribeUrl: string;
+  /** Links that begin with one of these lead back to us and are not tracked either. */
+  ownUrls: readonly string[];
   /** HTML to put before the last `</body>`; is told whether the document already links to `unsubscribeUrl`. */
   footer: (hasUnsubscribeLink: boolean) => string;
   /** The open pixel's address, after the footer; null for none. */
@@ -33,10 +35,11 @@ export function rewriteHtml(html: string, options: RewriteOptions): Rewritten {
     return { ok: false, reason: `it leaves more than ${MAX_OPEN_ELEMENTS} elements open` };
   const targets = outline.links.map((link) => browserTarget(link.href));
   const isUnsubscribe = (url: string) => url.startsWith(options.unsubscribeUrl);
+  const isOwn = (url: string) => isUnsubscribe(url) || options.ownUrls.some((own) => url.startsWith(own));
   const edits: Edit[] = [...outline.removals];
   for (const [index, link] of outline.links.entries()) {
     const url = targets[index] ?? "";
-    if (options.click === null || link.isUntracked || isUnsubscribe(url) || !isTrackableUrl(url)) continue;
+    if (options.click === null || link.isUntracked || isOwn(url) || !isTrackableUrl(url)) continue;
     edits.push({ start: link.start, end: link.end, text: `="${escapeHtml(options.click(url))}"` });
   }
   const pixel = options.pixelUrl === null ? "" : pixelTag(options.pixelUrl);

@@ -1,14 +1,16 @@
 import { Hono } from "hono";
 import { click } from "./click.ts";
 import type { TrackingContext, TrackingDeps, TrackingEnv } from "./hit.ts";
-import { CLICK_PATH, PIXEL_PATH, UNSUBSCRIBE_PATH } from "./links.ts";
+import { CLICK_PATH, PIXEL_PATH, PREFERENCES_PATH, UNSUBSCRIBE_PATH, VIEW_PATH } from "./links.ts";
 import { pixel } from "./pixel.ts";
+import { preferences } from "./preferences.ts";
 import { unsubscribe } from "./unsubscribe.ts";
+import { view } from "./view.ts";
 
 type Handler = (deps: TrackingDeps, c: TrackingContext) => Promise<Response>;
 
 /**
- * The three addresses in every email, for the app to mount at its root. An open or a click is one `append` and no
+ * The addresses in every email, for the app to mount at its root. An open or a click is one `append` and no
  * other query. They set no cookie and ask for no key: the token is all there is.
  */
 export function trackingRoutes(deps: TrackingDeps): Hono<TrackingEnv> {
@@ -20,6 +22,8 @@ export function trackingRoutes(deps: TrackingDeps): Hono<TrackingEnv> {
   serve(PIXEL_PATH, ["GET", "HEAD"], pixel);
   serve(CLICK_PATH, ["GET", "HEAD"], click);
   serve(UNSUBSCRIBE_PATH, ["GET", "HEAD", "POST"], unsubscribe);
+  serve(PREFERENCES_PATH, ["GET", "HEAD", "POST"], preferences);
+  serve(VIEW_PATH, ["GET", "HEAD"], view);
   return app;
 }
 

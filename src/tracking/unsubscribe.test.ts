@@ -36,6 +36,7 @@ describe("a person's GET", () => {
     expect(edge.changes).toEqual([
       {
         change: "unsubscribe",
+        eventId: expect.stringMatching(/^[0-9a-f-]{36}$/),
         customerId: claims.customerId,
         messageId: claims.messageId,
         at: new Date(NOW_MS),
@@ -207,13 +208,33 @@ describe("a bad token changes nothing: a page, 400, no button", () => {
   });
 });
 
+test("when it can only be kept the page says so, and not that it was done; its button takes it back", async () => {
+  const edge = createEdge({
+    unsubscribes: { unsubscribe: async () => "kept", resubscribe: async () => "kept" },
+  });
+  const asked: [RequestInit, string][] = [
+    [{}, "resubscribe"],
+    [post("List-Unsubscribe=One-Click"), "resubscribe"],
+    [post("action=resubscribe"), "unsubscribe"],
+  ];
+  for (const [init, button] of asked) {
+    const response = await edge.request(path, init);
+    const html = await response.text();
+    expect(response.status).toBe(200);
+    expect(html).toContain("<h1>We have your request</h1>");
+    expect(html).not.toContain("You are");
+    expect(buttonOf(html)).toBe(button);
+  }
+  expect(edge.counted).toEqual([]);
+});
+
 test("when it can't be done the page says to try later, and not that it was done", async () => {
   const edge = createEdge({ unsubscribes: { unsubscribe: reject, resubscribe: reject } });
   for (const init of [{}, post("List-Unsubscribe=One-Click"), post("action=resubscribe")]) {
     const response = await edge.request(path, init);
     expect(response.status).toBe(503);
     expect(response.headers.get("Retry-After")).toBe("120");
-    expect(await response.text()).toContain("nothing has changed");
+    expect(await response.text()).toContain("could not record your request");
   }
   expect(edge.counted).toEqual(["lostHit unsubscribe", "lostHit unsubscribe", "lostHit unsubscribe"]);
   expect(edge.logged).toHaveLength(3);

@@ -1,7 +1,10 @@
+import { newId } from "../events/id.ts";
+import { readForm } from "./form.ts";
 import { readParameter, readVisitor, type TrackingContext, type TrackingDeps, type Visitor } from "./hit.ts";
 import {
   badLinkPage,
   confirmPage,
+  keptPage,
   resubscribedPage,
   testMessagePage,
   tryLaterPage,
@@ -10,14 +13,13 @@ import {
 import type { SubscriptionHit } from "./queries.ts";
 import type { TokenClaims } from "./token.ts";
 
-const MAX_BODY_BYTES = 16 * 1024;
-
 type Intent = { change: "unsubscribe" | "resubscribe"; via: SubscriptionHit["via"] };
 
 /**
  * `?t=`: GET by a person unsubscribes, and the page offers to undo it. A machine's GET, and any HEAD, changes
  * nothing: link checkers open every link of an email. POST takes RFC 8058's one-click body and the ones of our
- * own buttons. An expired token still works: the law gives a person longer than we give a token.
+ * own buttons. An expired token still works: the law gives a person longer than we give a token. What the page says
+ * is true when it says it: what is done is done, and what is only kept, for a database that is away, is called so.
  */
 export async function unsubscribe(deps: TrackingDeps, c: TrackingContext): Promise<Response> {
   const token = readParameter(c.req.url, "t");
@@ -53,6 +55,8 @@ async function change(
       return unsubscribedPage(token);
     case "resubscribed":
       return resubscribedPage(token);
+    case "kept":
+      return keptPage(token, intended);
     case "confirmation_needed":
       return confirmPage(token, 200);
     case "unknown_message":
@@ -67,6 +71,7 @@ function toHit(
   via: SubscriptionHit["via"],
 ): SubscriptionHit {
   return {
+    eventId: newId(nowMs),
     customerId: claims.customerId,
     messageId: claims.messageId,
     at: new Date(nowMs),
@@ -91,29 +96,4 @@ async function readIntent(request: Request): Promise<Intent | null> {
   }
   const [intent] = intents;
   return intent !== undefined && intents.length === 1 ? intent : null;
-}
-
-/** RFC 8058 asks for multipart/form-data and allows application/x-www-form-urlencoded. */
-async function readForm(request: Request): Promise<FormData | null> {
-  const type = request.headers.get("content-type") ?? "";
-  if (!/^(?:multipart\/form-data|application\/x-www-form-urlencoded)\s*(?:;|$)/i.test(type)) return null;
-  try {
-    const body = await readBody(request);
-    return body === null ? null : await new Response(body, { headers: { "Content-Type": type } }).formData();
-  } catch {
-    return null; // malformed, or the client went away
-  }
-}
-
-async function readBody(request: Request): Promise<Blob | null> {
-  if (request.body === null || Number(request.headers.get("content-length") ?? 0) > MAX_BODY_BYTES)
-    return null;
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  let bytes = 0;
-  for await (const chunk of request.body) {
-    bytes += chunk.length;
-    if (bytes > MAX_BODY_BYTES) return null;
-    chunks.push(chunk);
-  }
-  return new Blob(chunks);
 }
