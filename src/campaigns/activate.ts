@@ -2,6 +2,7 @@ import { AppError } from "../errors.ts";
 import type { Db } from "../storage/pool.ts";
 import { isVersion, lockCampaign, type StoredCampaign, setCampaignStatus } from "./campaign-queries.ts";
 import { findProblems } from "./check.ts";
+import { compileMessages, freezeTemplates } from "./freeze.ts";
 import { compileGraph } from "./graph.ts";
 import { insertVersion } from "./queries.ts";
 
@@ -26,7 +27,8 @@ export async function activateCampaign(db: Db, customerId: string, id: string): 
   }
   const version = campaign.version + 1;
   const { nodes, edges } = compileGraph(campaign);
-  await insertVersion(db, { customerId, campaignId: id, version }, nodes, edges);
+  const compiled = await compileMessages(await freezeTemplates(db, customerId, nodes));
+  await insertVersion(db, { customerId, campaignId: id, version }, compiled, edges);
   await setCampaignStatus(db, customerId, id, { status: "active", version });
 }
 
@@ -49,7 +51,7 @@ export async function switchCampaign(
   await setCampaignStatus(db, customerId, id, { status, version: campaign.version });
 }
 
-/** Whether the graph as it was saved differs from the one that people enroll into. */
+/** Whether the graph as it was saved, with the templates it uses, differs from the one that people enroll into. */
 export async function hasUnactivatedChanges(
   db: Db,
   customerId: string,
@@ -58,5 +60,6 @@ export async function hasUnactivatedChanges(
   if (campaign.version === 0) return true;
   const { nodes, edges } = compileGraph(campaign);
   const { id: campaignId, version } = campaign;
-  return !(await isVersion(db, { customerId, campaignId, version }, nodes, edges));
+  const frozen = await freezeTemplates(db, customerId, nodes);
+  return !(await isVersion(db, { customerId, campaignId, version }, frozen.nodes, edges));
 }

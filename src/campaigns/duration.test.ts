@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { durationProblem, formatDuration, parseDuration } from "./duration.ts";
+import { durationProblem, formatDuration, isoDuration, parseDuration, untilProblem } from "./duration.ts";
 
 const NOTHING = { years: 0, months: 0, weeks: 0, days: 0, hours: 0, minutes: 0, seconds: 0 };
 
@@ -55,6 +55,7 @@ describe("durations", () => {
 
   test.each(["P0D", "PT0S", "P0Y0M0DT0H0M0.000S", "P0W"])("of no time are refused: %s", (text) => {
     expect(durationProblem(text)).toBe("must be longer than no time at all");
+    expect(durationProblem(text, { mayBeNothing: true })).toBeNull();
   });
 
   test.each([
@@ -84,5 +85,43 @@ describe("durations", () => {
     );
     expect(formatDuration({ ...NOTHING, days: 1, hours: 12 })).toBe("1 day 12 hours");
     expect(formatDuration(NOTHING)).toBe("0 seconds");
+  });
+
+  test("are written as they are read", () => {
+    for (const text of ["P1Y2M3DT4H5M6S", "P2D", "PT0.25S", "P1M", "PT1M", "PT0S", "P1W"]) {
+      expect(isoDuration(parseDuration(text) ?? {})).toBe(text);
+    }
+    expect(isoDuration({ days: 7 })).toBe("P7D");
+  });
+});
+
+describe("a moment to wait for", () => {
+  test.each([
+    "2026-12-24T09:00",
+    "2026-12-24T09:00:30",
+    "2024-02-29T00:00Z",
+    "2026-12-24T09:00+05:45",
+    "2026-12-24T09:00-14:00",
+  ])("may be %s", (text) => {
+    expect(untilProblem(text)).toBeNull();
+  });
+
+  test.each([
+    "",
+    "2026-12-24",
+    "2026-02-29T09:00",
+    "2026-13-01T09:00",
+    "2026-12-24T24:00",
+    "2026-12-24 09:00",
+    "12026-12-24T09:00",
+    "2026-12-24T09:00 Europe/Paris",
+    "2026-12-24T09:00z",
+    "tomorrow",
+  ])("is not %j", (text) => {
+    expect(untilProblem(text)).toStartWith("must be a moment such as 2026-12-24T09:00");
+  });
+
+  test.each(["+14:01", "+15:00", "-99:00"])("is in no zone at %s", (offset) => {
+    expect(untilProblem(`2026-12-24T09:00${offset}`)).toBe("must have an offset from -14:00 to +14:00");
   });
 });

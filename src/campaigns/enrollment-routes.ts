@@ -1,13 +1,11 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
-import { AppError } from "../errors.ts";
 import type { ApiEnv, ApiRoutes } from "../http/env.ts";
 import { idParams } from "../http/fields.ts";
 import { json, jsonBody, problems } from "../http/openapi.ts";
 import { listOf, pageQuery, toPage } from "../http/pagination.ts";
-import { inTransaction } from "../http/transaction.ts";
 import { noSuchCampaign } from "./activate.ts";
 import { hasCampaign } from "./campaign-queries.ts";
-import { enrollAudience } from "./enroll.ts";
+import { leaveCampaign, leaveEnrollment, moveToPresent, noSuchEnrollment } from "./change-enrollments.ts";
 import {
   type Enrollment,
   type FiredEdge,
@@ -16,30 +14,19 @@ import {
   selectEnrollments,
   selectFiredEdges,
   selectRuns,
+  selectTimers,
 } from "./enrollment-queries.ts";
 import {
-  audience,
   ENROLLMENT_STATUSES,
-  enrolled,
   enrollment as enrollmentSchema,
   enrollmentWithRuns,
+  leaving,
+  left,
+  move,
+  moved,
 } from "./enrollment-schema.ts";
-import type { Audience } from "./queries.ts";
 
 const tags = ["Enrollments"];
-
-const enroll = createRoute({
-  method: "post",
-  path: "/campaigns/{id}/enroll",
-  operationId: "enrollContacts",
-  tags,
-  summary: "Enroll contacts in a running campaign",
-  description:
-    "By up to 10,000 ids, by tag, or everybody. A contact goes through a campaign once: who is or has been in it is " +
-    "left as he is. Suppressed contacts are enrolled too; they are sent nothing.",
-  request: { params: idParams, body: jsonBody(audience) },
-  responses: { 200: json(enrolled, "How many"), ...problems("invalid", "not_found", "conflict") },
-});
 
 const list = createRoute({
   method: "get",
@@ -67,15 +54,46 @@ const read = createRoute({
   responses: { 200: json(enrollmentWithRuns, "The enrollment"), ...problems("invalid", "not_found") },
 });
 
+const cancel = createRoute({
+  method: "post",
+  path: "/enrollments/{id}/cancel",
+  operationId: "cancelEnrollment",
+  tags,
+  summary: "Take a contact out of a campaign",
+  description:
+    "Completes the enrollment with the reason `left` and withdraws what it had ahead: queued messages, waits, steps, timers. " +
+    "One that is completed stays as it is.",
+  request: { params: idParams },
+  responses: { 200: json(enrollmentSchema, "The enrollment"), ...problems("invalid", "not_found") },
+});
+
+const cancelMany = createRoute({
+  method: "post",
+  path: "/campaigns/{id}/enrollments/cancel",
+  operationId: "cancelEnrollments",
+  tags,
+  summary: "Take contacts out of a campaign, or everybody",
+  description: "As for one enrollment; contacts who are not in the campaign are passed over.",
+  request: { params: idParams, body: jsonBody(leaving) },
+  responses: { 200: json(left, "How many"), ...problems("invalid", "not_found") },
+});
+
+const moveMany = createRoute({
+  method: "post",
+  path: "/campaigns/{id}/enrollments/move",
+  operationId: "moveEnrollments",
+  tags,
+  summary: "Move who is under way to the campaign's present version",
+  description:
+    "Who is under way finishes the version he entered, unless he is moved. An enrollment moves when the present version " +
+    "has every node that it stands at, with the same type. Waits keep their time; timers of edges that are gone end, " +
+    "those of new edges begin when the message was sent.",
+  request: { params: idParams, body: jsonBody(move) },
+  responses: { 200: json(moved, "How many"), ...problems("invalid", "not_found") },
+});
+
 export function enrollmentRoutes(): ApiRoutes {
   const routes = new OpenAPIHono<ApiEnv>();
-
-  routes.openapi(enroll, async (c) => {
-    const { id } = c.req.valid("param");
-    const asked = audienceOf(c.req.valid("json"));
-    const counts = await inTransaction(c.var.db, (db) => enrollAudience(db, c.var.customerId, id, asked));
-    return c.json(counts, 200);
-  });
 
   routes.openapi(list, async (c) => {
     const { id } = c.req.valid("param");
@@ -91,22 +109,40 @@ export function enrollmentRoutes(): ApiRoutes {
     const { id } = c.req.valid("param");
     const { db, customerId } = c.var;
     const enrollment = await findEnrollment(db, customerId, id);
-    if (enrollment === null) throw new AppError("not_found", "There is no enrollment with this id.");
+    if (enrollment === null) throw noSuchEnrollment();
     const runs = await selectRuns(db, customerId, id);
     const edgesFired = await selectFiredEdges(db, customerId, id);
+    const timers = await selectTimers(db, customerId, id);
     return c.json(
-      { ...present(enrollment), runs: runs.map(presentRun), edgesFired: edgesFired.map(presentEdge) },
+      {
+        ...present(enrollment),
+        runs: runs.map(presentRun),
+        edgesFired: edgesFired.map(presentEdge),
+        timers: timers.map((timer) => ({ ...timer, dueAt: timer.dueAt.toISOString() })),
+      },
       200,
     );
   });
 
-  return routes;
-}
+  routes.openapi(cancel, async (c) => {
+    const { id } = c.req.valid("param");
+    return c.json(present(await leaveEnrollment(c.var.db, c.var.customerId, id)), 200);
+  });
 
-/** The schema has seen to it that exactly one is there. */
-function audienceOf({ contactIds, tag }: z.infer<typeof audience>): Audience {
-  if (contactIds !== undefined) return { contactIds };
-  return tag === undefined ? { all: true } : { tag };
+  routes.openapi(cancelMany, async (c) => {
+    const { id } = c.req.valid("param");
+    const { contactIds } = c.req.valid("json");
+    const asked = contactIds === undefined ? { campaignId: id } : { campaignId: id, contactIds };
+    return c.json({ cancelled: await leaveCampaign(c.var.db, c.var.customerId, asked) }, 200);
+  });
+
+  routes.openapi(moveMany, async (c) => {
+    const { id } = c.req.valid("param");
+    const { fromVersion = null } = c.req.valid("json");
+    return c.json(await moveToPresent(c.var.db, c.var.customerId, id, fromVersion), 200);
+  });
+
+  return routes;
 }
 
 function present(enrollment: Enrollment) {

@@ -1,33 +1,12 @@
 import { z } from "@hono/zod-openapi";
-import { tag } from "../contacts/schema.ts";
 import { id, time } from "../http/fields.ts";
 import { NODE_TYPES } from "./schema.ts";
 
-export const MAX_ENROLLED_IDS = 10_000;
+const MAX_LEAVING_IDS = 10_000;
 
 export const ENROLLMENT_STATUSES = ["active", "completed"] as const;
 
-export const audience = z
-  .strictObject({
-    contactIds: z
-      .array(id())
-      .min(1, "must not be empty")
-      .max(MAX_ENROLLED_IDS, `must be at most ${MAX_ENROLLED_IDS} ids`)
-      .optional(),
-    tag: tag.optional().openapi({ example: "vip" }),
-    all: z.literal(true, { error: "must be true, or not be there" }).optional(),
-  })
-  .refine((asked) => Object.keys(asked).length === 1, "must have exactly one of contactIds, tag and all")
-  .openapi("Audience", { description: "Exactly one of the three.", example: { tag: "vip" } });
-
-export const enrolled = z
-  .object({
-    selected: z.int().openapi({ description: "Contacts that the audience has.", example: 3 }),
-    enrolled: z.int().openapi({ description: "Those who begin now.", example: 2 }),
-    alreadyEnrolled: z.int().openapi({ description: "Those who had begun before.", example: 1 }),
-    unknownContactIds: z.int().openapi({ description: "Ids that are no contact's.", example: 0 }),
-  })
-  .openapi("Enrolled");
+const COMPLETED_REASONS = ["exit", "round_limit", "unsubscribed", "replied", "left", "deleted"] as const;
 
 export const enrollment = z
   .object({
@@ -39,8 +18,17 @@ export const enrollment = z
       description: "`completed` once an exit is reached; without one, it stays `active`.",
       example: "active",
     }),
+    attempt: z.int().openapi({
+      description: "How often the contact has begun this campaign, this time included.",
+      example: 1,
+    }),
     createdAt: time(),
     completedAt: time().nullable(),
+    completedReason: z.enum(COMPLETED_REASONS).nullable().openapi({
+      description:
+        "`exit`: an exit was reached. `round_limit`: an edge led into one round more than `maxRounds`. `unsubscribed`, `replied`: the campaign's `exitOn`. `left`: an operator took the contact out. `deleted`: the campaign was.",
+      example: null,
+    }),
   })
   .openapi("Enrollment");
 
@@ -49,6 +37,7 @@ const run = z
     id: id(),
     nodeId: z.string().openapi({ example: "hello" }),
     type: z.enum(NODE_TYPES),
+    round: z.int().openapi({ description: "From 1; more where edges lead back to the node.", example: 1 }),
     status: z.enum(["running", "waiting", "completed", "failed", "cancelled"]),
     output: z.record(z.string(), z.json()).openapi({
       type: "object",
@@ -61,7 +50,7 @@ const run = z
         clickedUrl: "https://a.example",
       },
     }),
-    dueAt: time().nullable().openapi({ description: "When a wait ends." }),
+    dueAt: time().nullable().openapi({ description: "When a wait ends, or a step is to be done." }),
     createdAt: time(),
     finishedAt: time().nullable(),
     messageId: id().nullable(),
@@ -71,11 +60,56 @@ const run = z
 const firedEdge = z
   .object({
     edgeId: z.string().openapi({ example: "e1" }),
+    round: z.int().openapi({ description: "Of the node it leads to.", example: 1 }),
     firedAt: time(),
     eventId: id().openapi({ description: "The event that fired it." }),
   })
   .openapi("FiredEdge");
 
+const timer = z
+  .object({
+    runId: id(),
+    edgeId: z.string().openapi({ example: "e2" }),
+    dueAt: time().openapi({ description: "When the edge fires, unless what it waits for happens before." }),
+  })
+  .openapi("Timer");
+
 export const enrollmentWithRuns = enrollment
-  .extend({ runs: z.array(run), edgesFired: z.array(firedEdge) })
+  .extend({ runs: z.array(run), edgesFired: z.array(firedEdge), timers: z.array(timer) })
   .openapi("EnrollmentWithRuns");
+
+export const leaving = z
+  .strictObject({
+    contactIds: z
+      .array(id())
+      .min(1, "must not be empty")
+      .max(MAX_LEAVING_IDS, `must be at most ${MAX_LEAVING_IDS} ids`)
+      .optional(),
+    all: z.literal(true, { error: "must be true, or not be there" }).optional(),
+  })
+  .refine((asked) => Object.keys(asked).length === 1, "must have exactly one of contactIds and all")
+  .openapi("Leaving", { description: "Exactly one of the two.", example: { all: true } });
+
+export const left = z
+  .object({ cancelled: z.int().openapi({ description: "Enrollments that are over now.", example: 12 }) })
+  .openapi("Left");
+
+export const move = z
+  .strictObject({
+    fromVersion: z
+      .int()
+      .min(1, "must be a version, from 1 on")
+      .optional()
+      .openapi({ description: "Only who is in this version; without it, in any earlier one.", example: 1 }),
+  })
+  .openapi("Move");
+
+export const moved = z
+  .object({
+    moved: z.int().openapi({ description: "Enrollments that are in the present version now.", example: 120 }),
+    stayed: z.int().openapi({
+      description: "Those that stand at a node which the present version does not have.",
+      example: 3,
+    }),
+  })
+  .openapi("Moved");

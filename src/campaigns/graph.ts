@@ -1,37 +1,59 @@
-import type { Agent, EventType, Json } from "../events/event.ts";
+import type { EventType } from "../events/event.ts";
+import { edgeRounds } from "./rounds.ts";
 import type { Edge, FiresWhen, Graph, Node, NodeType } from "./schema.ts";
 
+const DONE = ["run_completed"] as const;
+
 /**
- * Which events fire an edge. The projector fires in SQL, from the rows `compileGraph` gives it;
- * `edgesFiredBy` says the same in words that can be read and tested.
+ * Which edges can leave a node, and which events of its run fire them. The projector fires in SQL, from the rows
+ * that `compileGraph` gives it.
  *
  * `message_uncertain` says that EDGR was interrupted between handing the message to the mail server and hearing
  * the answer. It may or may not have been sent and is never sent again, so neither `sent` nor `failed` would be
  * true; only `always` goes on from it. The same holds for `contact_suppressed`: nothing was sent, nothing failed.
+ * `message_rejected` says that the provider took the message and then would not send it: that has been `sent`, and
+ * `failed` all the same.
  */
-export const TRIGGERS: Record<FiresWhen, readonly EventType[]> = {
-  always: ["run_completed", "message_sent", "message_failed", "message_uncertain", "contact_suppressed"],
-  sent: ["message_sent"],
-  failed: ["message_failed"],
-  opened: ["email_opened"],
-  clicked: ["email_clicked"],
-  unsubscribed: ["unsubscribed"],
+export const TRIGGERS: Record<NodeType, Partial<Record<FiresWhen, readonly EventType[]>>> = {
+  message: {
+    always: ["message_sent", "message_failed", "message_uncertain", "contact_suppressed"],
+    sent: ["message_sent"],
+    failed: ["message_failed", "message_rejected"],
+    delivered: ["message_delivered"],
+    bounced: ["message_bounced"],
+    complained: ["message_complained"],
+    opened: ["email_opened"],
+    clicked: ["email_clicked"],
+    replied: ["message_received"],
+    unsubscribed: ["unsubscribed"],
+    notOpened: ["timer_elapsed"],
+    notClicked: ["timer_elapsed"],
+    notReplied: ["timer_elapsed"],
+  },
+  wait: { always: DONE },
+  condition: { always: DONE, true: DONE, false: DONE },
+  split: { always: DONE, variant: DONE },
+  "update-contact": { always: DONE },
+  webhook: { always: ["run_completed", "run_failed"], sent: DONE, failed: ["run_failed"] },
+  exit: {},
 };
 
-/** Which events the run of a node can meet that fire something. Nothing leaves an exit. */
-export const EVENTS_OF: Record<NodeType, readonly EventType[]> = {
-  message: [
-    "message_sent",
-    "message_failed",
-    "message_uncertain",
-    "contact_suppressed",
-    "email_opened",
-    "email_clicked",
-    "unsubscribed",
-  ],
-  wait: ["run_completed"],
-  exit: [],
+/** What a contact does or does not do within a time. Of edges of both signs, one fires: the first in the log. */
+export type Kind = "opened" | "clicked" | "replied";
+
+const KINDS: Partial<Record<FiresWhen, { kind: Kind; isNegative: boolean }>> = {
+  opened: { kind: "opened", isNegative: false },
+  clicked: { kind: "clicked", isNegative: false },
+  replied: { kind: "replied", isNegative: false },
+  notOpened: { kind: "opened", isNegative: true },
+  notClicked: { kind: "clicked", isNegative: true },
+  notReplied: { kind: "replied", isNegative: true },
 };
+
+/** Whether it waits for something that does not happen within a time. */
+export function isNegative(firesWhen: FiresWhen): boolean {
+  return KINDS[firesWhen]?.isNegative ?? false;
+}
 
 /** A row of `campaign_node`. */
 export type CompiledNode = {
@@ -39,10 +61,10 @@ export type CompiledNode = {
   type: NodeType;
   isEntry: boolean;
   credentialId: string | null;
-  /** ISO 8601, which PostgreSQL reads as an interval. */
+  /** ISO 8601, which PostgreSQL reads as an interval; null also for a wait until some moment. */
   wait: string | null;
   /** What the node's run needs to know: the node without id, type and its place in an editor. */
-  settings: { [key: string]: Json };
+  settings: object;
 };
 
 /** A row of `campaign_edge`. */
@@ -52,25 +74,29 @@ export type CompiledEdge = {
   toNode: string;
   eventTypes: readonly EventType[];
   url: string | null;
+  firesWhen: FiresWhen;
+  /** ISO 8601. */
+  within: string | null;
+  variant: string | null;
+  kind: Kind | null;
+  isNegative: boolean;
+  withinCycle: boolean;
+  closesCycle: boolean;
 };
-
-/** What an event tells the edges of the node it happened to. `clickedUrl` is null unless somebody clicked. */
-export type RunEvent = { type: EventType; agent: Agent | null; clickedUrl: string | null };
 
 /** The rows of a campaign version. The graph must be one that `validateCampaign` has nothing against. */
 export function compileGraph(graph: Pick<Graph, "nodes" | "edges">): {
   nodes: CompiledNode[];
   edges: CompiledEdge[];
 } {
-  const entries = new Set(nodesWithoutIncoming(graph).map((node) => node.id));
+  const entry = entriesOf(graph)[0]?.id ?? "";
+  const types = new Map(graph.nodes.map((node) => [node.id, node.type]));
+  const rounds = edgeRounds(graph, entry);
   return {
-    nodes: graph.nodes.map((node) => compileNode(node, entries.has(node.id))),
+    nodes: graph.nodes.map((node) => compileNode(node, node.id === entry)),
     edges: graph.edges.map((edge) => ({
-      edgeId: edge.id,
-      fromNode: edge.from,
-      toNode: edge.to,
-      eventTypes: TRIGGERS[edge.firesWhen],
-      url: edge.url,
+      ...compileEdge(edge, types.get(edge.from)),
+      ...(rounds.get(edge.id) ?? { withinCycle: false, closesCycle: false }),
     })),
   };
 }
@@ -82,41 +108,24 @@ function compileNode(node: Node, isEntry: boolean): CompiledNode {
     type,
     isEntry,
     credentialId: node.type === "message" ? node.credentialId : null,
-    wait: node.type === "wait" ? node.duration : null,
+    wait: node.type === "wait" ? (node.duration ?? null) : null,
     settings,
   };
 }
 
-/** The entry of a valid graph is the only one of these. An edge from a node to itself leads nowhere new. */
-export function nodesWithoutIncoming(graph: Pick<Graph, "nodes" | "edges">): Node[] {
+function compileEdge(edge: Edge, type: NodeType | undefined) {
+  const { id, from: fromNode, to: toNode, firesWhen, url, within, variant } = edge;
+  const eventTypes = (type === undefined ? undefined : TRIGGERS[type][firesWhen]) ?? [];
+  const { kind, isNegative } = KINDS[firesWhen] ?? { kind: null, isNegative: false };
+  return { edgeId: id, fromNode, toNode, eventTypes, url, firesWhen, within, variant, kind, isNegative };
+}
+
+/**
+ * Where a graph begins: at the node that no edge leads to, an edge from a node to itself aside; when edges lead to
+ * every node, at the first in the list. More than one: the graph is not valid.
+ */
+export function entriesOf(graph: Pick<Graph, "nodes" | "edges">): Node[] {
   const targets = new Set(graph.edges.filter((edge) => edge.from !== edge.to).map((edge) => edge.to));
-  return graph.nodes.filter((node) => !targets.has(node.id));
-}
-
-/**
- * The edges that fire when `event` happens to the run of `nodeId`: those that wait for such an event, whose one
- * link, if they name one, is the clicked one, and that have not fired for this enrollment before.
- */
-export function edgesFiredBy(
-  graph: Pick<Graph, "edges" | "countAutomaticHits">,
-  nodeId: string,
-  event: RunEvent,
-  alreadyFired: ReadonlySet<string>,
-): Edge[] {
-  if (!countsForEdges(event.agent, graph.countAutomaticHits)) return [];
-  return graph.edges.filter(
-    (edge) =>
-      edge.from === nodeId &&
-      TRIGGERS[edge.firesWhen].includes(event.type) &&
-      (edge.url === null || edge.url === event.clickedUrl) &&
-      !alreadyFired.has(edge.id),
-  );
-}
-
-/**
- * Whether a hit moves the campaign: people do, and image proxies that fetch when a person opens. Prefetching
- * proxies and scanners only where the campaign counts all. What is no hit (`agent` null) always does.
- */
-export function countsForEdges(agent: Agent | null, countAutomaticHits: boolean): boolean {
-  return countAutomaticHits || agent === null || agent === "human" || agent === "proxy";
+  const without = graph.nodes.filter((node) => !targets.has(node.id));
+  return without.length === 0 ? graph.nodes.slice(0, 1) : without;
 }

@@ -37,6 +37,8 @@ async function contents(): Promise<string> {
 }
 
 const hello = (more: object) => ({ nodes: [helloNode(CREDENTIAL, more)], edges: [] });
+const step = (more: object) => ({ nodes: [{ id: "a", ...more }], edges: [] });
+const negated = (depth: number): object => (depth === 0 ? { tag: "vip" } : { not: negated(depth - 1) });
 const nested = (depth: number) => "[".repeat(depth) + "]".repeat(depth);
 const waits = (count: number) => Array.from({ length: count }, (_, n) => ({ id: `n${n}`, type: "exit" }));
 
@@ -126,27 +128,86 @@ const campaigns: [name: string, body: object | string, field: string][] = [
       ...hello({}),
       edges: [{ id: "e", from: "hello", to: "hello", firesWhen: "clicked", url: "javascript:alert(1)" }],
     },
-    "edges.0.to",
-  ],
-  [
-    "a cycle",
-    {
-      nodes: [
-        { id: "a", type: "wait", duration: "P1D" },
-        { id: "b", type: "wait", duration: "P1D" },
-      ],
-      edges: [
-        { id: "e1", from: "a", to: "b", firesWhen: "always" },
-        { id: "e2", from: "b", to: "a", firesWhen: "always" },
-      ],
-    },
-    "nodes",
+    "edges.0.url",
   ],
   [
     "a wait of a million years",
     { nodes: [{ id: "a", type: "wait", duration: "P1000000Y" }], edges: [] },
     "nodes.0.duration",
   ],
+  [
+    "a wait until the year 12026",
+    { nodes: [{ id: "a", type: "wait", until: "12026-01-01T09:00" }], edges: [] },
+    "nodes.0.until",
+  ],
+  [
+    "a wait for SQL",
+    { nodes: [{ id: "a", type: "wait", at: { time: "now()" } }], edges: [] },
+    "nodes.0.at.time",
+  ],
+  [
+    "a condition of 12 levels",
+    step({ type: "condition", if: negated(12) }),
+    `nodes.0.if${".not".repeat(10)}`,
+  ],
+  [
+    "a condition of 101 leaves",
+    step({ type: "condition", if: { any: Array.from({ length: 101 }, () => ({ tag: "vip" })) } }),
+    "nodes.0.if.any",
+  ],
+  ["a condition that is a program", step({ type: "condition", if: { eval: "1" } }), "nodes.0.if"],
+  [
+    "a condition on a node that is not there",
+    step({ type: "condition", if: { node: "b", output: "status", is: "exists" } }),
+    "nodes.0.if",
+  ],
+  [
+    "an endless weight",
+    step({
+      type: "split",
+      variants: [
+        { id: "a", weight: 1e308 },
+        { id: "b", weight: 1 },
+      ],
+    }),
+    "nodes.0.variants.0.weight",
+  ],
+  ["an attribute that is an object", step({ type: "update-contact", set: { a: { b: 1 } } }), "nodes.0.set.a"],
+  [
+    "an attribute called constructor",
+    step({ type: "update-contact", set: { constructor: 1 } }),
+    "nodes.0.set.constructor",
+  ],
+  ["a tag with CRLF", step({ type: "update-contact", addTags: ["a\r\nb"] }), "nodes.0.addTags.0"],
+  ["a webhook to a file", step({ type: "webhook", url: "file:///etc/passwd" }), "nodes.0.url"],
+  ["a webhook with a password", step({ type: "webhook", url: "https://a:b@example.com/" }), "nodes.0.url"],
+  [
+    "a webhook that smuggles a header",
+    step({ type: "webhook", url: "https://example.com/", headers: { "X-A": "b\r\nHost: evil" } }),
+    "nodes.0.headers",
+  ],
+  [
+    "a webhook that frames its own request",
+    step({ type: "webhook", url: "https://example.com/", headers: { "Transfer-Encoding": "chunked" } }),
+    "nodes.0.headers",
+  ],
+  [
+    "a webhook whose body reads files",
+    step({ type: "webhook", url: "https://example.com/", body: "{% include '/etc/passwd' %}" }),
+    "nodes.0.body",
+  ],
+  [
+    "a webhook that says it was opened",
+    step({ type: "webhook", url: "https://example.com/", output: { opened: "a" } }),
+    "nodes.0.output.opened",
+  ],
+  ["a million rounds", { ...hello({}), maxRounds: 1_000_000 }, "maxRounds"],
+  ["a time zone that is a path", { ...hello({}), timeZone: "../../etc/passwd" }, "timeZone"],
+  ["a time zone that is an offset", { ...hello({}), timeZone: "+01:00" }, "timeZone"],
+  ["quiet hours that are SQL", { ...hello({}), quietHours: { from: "21:00", to: "now()" } }, "quietHours.to"],
+  ["an unknown exit", { ...hello({}), exitOn: ["constructor"] }, "exitOn.0"],
+  ["a topic that is not there", { ...hello({}), topicId: UNKNOWN }, "topicId"],
+  ["a negative pause between enrollments", { ...hello({}), reenrollAfter: "-P1D" }, "reenrollAfter"],
   ["100,000 levels", `{"name":"A","edges":[],"nodes":${nested(100_000)}}`, `nodes${".0".repeat(31)}`],
 ];
 

@@ -114,6 +114,108 @@ describe("a campaign", () => {
   });
 });
 
+const SETTINGS = {
+  countAutomaticHits: true,
+  maxRounds: 3,
+  exitOn: ["replied", "unsubscribed"],
+  reenrollAfter: "P1DT12H",
+  timeZone: "Europe/Paris",
+  quietHours: { from: "21:00", to: "08:30" },
+  ignoreFrequencyCap: true,
+  topicId: null,
+};
+
+describe("a campaign's settings", () => {
+  test("have defaults", async () => {
+    expect(await create()).toMatchObject({
+      maxRounds: 10,
+      exitOn: [],
+      reenrollAfter: null,
+      timeZone: "UTC",
+      quietHours: null,
+      ignoreFrequencyCap: false,
+      topicId: null,
+    });
+  });
+
+  test("are read as they were given, from a list too, and make no new version", async () => {
+    const customer = await api.createCustomer(newId());
+    credentialId = (await api.ok("POST", "/credentials", smtpCredential(), customer)).id;
+    const body = helloCampaign(credentialId, SETTINGS);
+    const { id } = await api.ok("POST", "/campaigns", body, customer);
+    expect(await api.ok("POST", `/campaigns/${id}/activate`, undefined, customer)).toMatchObject(SETTINGS);
+    const change = { quietHours: null, reenrollAfter: "P1W", exitOn: [], timeZone: "Asia/Tokyo" };
+    const changed = await api.ok("PATCH", `/campaigns/${id}`, change, customer);
+    const expected = { ...SETTINGS, ...change, reenrollAfter: "P7D", hasUnactivatedChanges: false };
+    expect(changed).toMatchObject(expected);
+    const { items } = await api.ok("GET", "/campaigns", undefined, customer);
+    const { hasUnactivatedChanges, ...summary } = expected;
+    expect(items).toEqual([expect.objectContaining({ id, ...summary })]);
+  });
+
+  test("may name a topic of the customer's own", async () => {
+    const insert = async (customerId: string) => {
+      const topicId = newId();
+      await sql`insert into topic (customer_id, id, name, description)
+        values (${customerId}, ${topicId}, ${topicId}, '')`.execute(api.database.db);
+      return topicId;
+    };
+    const topicId = await insert(api.customer.id);
+    const { id } = await create({ topicId });
+    expect(await api.ok("GET", `/campaigns/${id}`)).toMatchObject({ topicId });
+    const another = await insert((await api.createCustomer(newId())).id);
+    const answer = await api.call("PATCH", `/api/v1/campaigns/${id}`, { body: { topicId: another } });
+    expect([answer.status, answer.body.errors[0]?.field]).toEqual([400, "topicId"]);
+    expect((await api.ok("PATCH", `/campaigns/${id}`, { topicId: null })).topicId).toBeNull();
+  });
+});
+
+test("a campaign of every type of node is read as it was given, and activated once", async () => {
+  const nodes = everyNode(credentialId);
+  const edges = [
+    { id: "e1", from: "isPro", to: "mark", firesWhen: "true" },
+    { id: "e2", from: "isPro", to: "ab", firesWhen: "false" },
+    { id: "e3", from: "mark", to: "hook", firesWhen: "always" },
+    { id: "e4", from: "ab", to: "hello", firesWhen: "variant", variant: "a" },
+    { id: "e5", from: "hook", to: "hello", firesWhen: "failed" },
+    { id: "e6", from: "hello", to: "eve", firesWhen: "notOpened", within: "P3D" },
+    { id: "e7", from: "eve", to: "morning", firesWhen: "always" },
+    { id: "e8", from: "morning", to: "isPro", firesWhen: "always" },
+    { id: "e9", from: "hello", to: "end", firesWhen: "complained" },
+  ];
+  const created = await api.ok("POST", "/campaigns", { name: "Everything", nodes, edges });
+  expect(created).toMatchObject({ nodes, edges });
+  const activated = await api.ok("POST", `/campaigns/${created.id}/activate`);
+  expect(activated).toMatchObject({ version: 1, hasUnactivatedChanges: false });
+  expect(await api.ok("POST", `/campaigns/${created.id}/activate`)).toMatchObject({ version: 1 });
+  const { rows } = await sql`
+    select edge_id, within::text, variant, kind, is_negative, within_cycle, closes_cycle from campaign_edge
+    where campaign_id = ${created.id} and edge_id in ('e4', 'e6', 'e8', 'e9') order by edge_id`.execute(
+    api.database.db,
+  );
+  const plain = { within: null, variant: null, kind: null, is_negative: false, closes_cycle: false };
+  expect(rows).toEqual([
+    { ...plain, edge_id: "e4", variant: "a", within_cycle: true },
+    { ...plain, edge_id: "e6", within: "3 days", kind: "opened", is_negative: true, within_cycle: true },
+    { ...plain, edge_id: "e8", within_cycle: true, closes_cycle: true },
+    { ...plain, edge_id: "e9", within_cycle: false },
+  ]);
+});
+
+test("a campaign that was saved before there were other nodes is read with what came since", async () => {
+  const { id } = await create();
+  await sql`
+    update campaign set
+      nodes = (select jsonb_agg(node - 'format') from jsonb_array_elements(nodes) as node),
+      edges = (select jsonb_agg(edge - 'within' - 'variant') from jsonb_array_elements(edges) as edge)
+    where id = ${id}`.execute(api.database.db);
+  expect(await api.ok("GET", `/campaigns/${id}`)).toMatchObject({
+    nodes: [{ id: "hello", format: "html" }, { id: "end" }],
+    edges: [{ id: "e1", within: null, variant: null }],
+  });
+  expect(await api.ok("POST", `/campaigns/${id}/activate`)).toMatchObject({ hasUnactivatedChanges: false });
+});
+
 describe("activating", () => {
   test("makes a version, and none when nothing has changed", async () => {
     const { id } = await create();
@@ -263,3 +365,28 @@ describe("deleting", () => {
     expect(messages.items.map((message) => message.status)).toEqual(["queued"]);
   });
 });
+
+/** Nodes of every type, with everything that the API would fill in. */
+function everyNode(credential: string): object[] {
+  return [
+    {
+      id: "isPro",
+      type: "condition",
+      if: { not: { attribute: "plan", is: "in", value: ["free", "trial"] } },
+    },
+    {
+      ...{ id: "mark", type: "update-contact", unset: ["trial"], addTags: ["vip"], removeTags: ["new"] },
+      set: { plan: "pro", score: { node: "hook", output: "score" }, level: 3, isMarked: true },
+    },
+    { id: "ab", type: "split", variants: ["a", "b"].map((id) => ({ id, weight: 50 })) },
+    {
+      ...{ id: "hook", type: "webhook", url: "https://crm.example.com/score", method: "PUT" },
+      ...{ headers: { "X-Source": "edgr" }, body: '{"email": {{ contact.email | json }}}' },
+      ...{ timeoutSeconds: 5, output: { score: "data.score" } },
+    },
+    helloNode(credential, { format: "html" }),
+    { id: "eve", type: "wait", until: "2026-12-24T09:00" },
+    { id: "morning", type: "wait", at: { time: "09:00", weekdays: ["mon", "fri"] } },
+    { id: "end", type: "exit" },
+  ];
+}

@@ -24,10 +24,13 @@ import {
   saveCampaign,
   selectCampaigns,
 } from "./campaign-queries.ts";
-import { findProblems } from "./check.ts";
+import { findProblems, webhookAddressProblems } from "./check.ts";
 import { type Campaign, campaignInput } from "./schema.ts";
 
 const tags = ["Campaigns"];
+
+/** Takes of a stored campaign what is not EDGR's own. */
+const merged = campaignInput.strip();
 
 const create = createRoute({
   method: "post",
@@ -36,8 +39,9 @@ const create = createRoute({
   tags,
   summary: "Create a campaign, a draft",
   description:
-    "The graph is checked whole: one entry, no cycle, every node reachable, every edge able to fire, templates that " +
-    "parse, credentials that exist. What is wrong names the field, and the node or edge by its id.",
+    "The graph is checked whole: one entry, every node reachable, every edge able to fire, templates that parse, " +
+    "credentials that exist. The entry is the node that no edge leads to; when edges lead to every node, it is the " +
+    "first in the list. What is wrong names the field, and the node or edge by its id.",
   request: { body: jsonBody(campaignInput) },
   responses: { 201: json(campaignSchema, "The campaign"), ...problems("invalid") },
 });
@@ -70,8 +74,8 @@ const change = createRoute({
   tags,
   summary: "Change a campaign",
   description:
-    "Allowed at any time. Name and `countAutomaticHits` take effect at once; a changed graph when the campaign is " +
-    "activated again. Until then the activated one goes on, and who is in it stays in it.",
+    "Allowed at any time. A changed graph takes effect when the campaign is activated again: until then the " +
+    "activated one goes on, and who is in it stays in it. Everything else takes effect at once.",
   request: { params: idParams, body: jsonBody(campaignChange) },
   responses: { 200: json(campaignSchema, "The campaign"), ...problems("invalid", "not_found") },
 });
@@ -83,7 +87,7 @@ const remove = createRoute({
   tags,
   summary: "Delete a campaign",
   description:
-    "A draft or a paused one. What it had ahead is withdrawn: queued messages and waits are cancelled, enrollments " +
+    "A draft or a paused one. What it had ahead is withdrawn: queued messages, waits and timers are cancelled, enrollments " +
     "completed. Messages, enrollments and the contacts' activity stay, and links in sent emails keep working.",
   request: { params: idParams },
   responses: { 204: { description: "Deleted" }, ...problems("invalid", "not_found", "conflict") },
@@ -134,7 +138,12 @@ const resume = createRoute({
   },
 });
 
-export function campaignRoutes(): ApiRoutes {
+type CampaignDeps = {
+  /** Why EDGR does not call an address, to follow its name; null when it does. */
+  refusedUrl: (url: string) => string | null;
+};
+
+export function campaignRoutes(deps: CampaignDeps): ApiRoutes {
   const routes = new OpenAPIHono<ApiEnv>();
 
   routes.openapi(create, async (c) => {
@@ -142,7 +151,7 @@ export function campaignRoutes(): ApiRoutes {
     const { customerId } = c.var;
     const id = newId();
     const created = await inTransaction(c.var.db, async (db) => {
-      await refuseProblems(db, customerId, fields);
+      await refuseProblems(db, customerId, fields, deps);
       await insertCampaign(db, customerId, id, fields);
       return await present(db, customerId, id);
     });
@@ -167,13 +176,8 @@ export function campaignRoutes(): ApiRoutes {
     const changed = await inTransaction(c.var.db, async (db) => {
       const existing = await lockCampaign(db, customerId, id);
       if (existing === null) throw noSuchCampaign();
-      const campaign = {
-        name: fields.name ?? existing.name,
-        nodes: fields.nodes ?? existing.nodes,
-        edges: fields.edges ?? existing.edges,
-        countAutomaticHits: fields.countAutomaticHits ?? existing.countAutomaticHits,
-      };
-      await refuseProblems(db, customerId, campaign);
+      const campaign = merged.parse({ ...existing, ...fields });
+      await refuseProblems(db, customerId, campaign, deps);
       await saveCampaign(db, customerId, id, campaign);
       return await present(db, customerId, id);
     });
@@ -209,8 +213,16 @@ export function campaignRoutes(): ApiRoutes {
   return routes;
 }
 
-async function refuseProblems(db: Db, customerId: string, campaign: Campaign): Promise<void> {
-  const problems = await findProblems(db, customerId, campaign);
+async function refuseProblems(
+  db: Db,
+  customerId: string,
+  campaign: Campaign,
+  { refusedUrl }: CampaignDeps,
+): Promise<void> {
+  const problems = [
+    ...(await findProblems(db, customerId, campaign)),
+    ...webhookAddressProblems(campaign, refusedUrl),
+  ];
   if (problems.length > 0) throw invalid(problems);
 }
 

@@ -9,9 +9,20 @@ import {
 } from "../../test/support/campaign-api.ts";
 import { append, eventOf, listRuns, projectAll } from "../../test/support/campaigns.ts";
 import { startSmtpSink } from "../../test/support/smtp.ts";
+import { newId } from "../events/id.ts";
 
 /** What belongs to the first customer. */
-type Owned = { contact: string; credential: string; campaign: string; enrollment: string; message: string };
+type Owned = {
+  job: string;
+  segment: string;
+  template: string;
+  topic: string;
+  contact: string;
+  credential: string;
+  campaign: string;
+  enrollment: string;
+  message: string;
+};
 
 let api: CampaignApi;
 let owned: Owned;
@@ -25,21 +36,54 @@ beforeAll(async () => {
   const campaign = (await api.ok("POST", "/campaigns", helloCampaign(credential))).id;
   await api.ok("POST", `/campaigns/${campaign}/activate`);
   await api.ok("POST", `/campaigns/${campaign}/enroll`, { all: true });
+  const segment = (await api.ok("POST", "/segments", { name: "Mine", filter: { all: [] } })).id;
+  const template = (
+    await api.ok("POST", "/templates", { name: "mine", kind: "partial", source: "<p>mine</p>" })
+  ).id;
+  const topic = (await api.ok("POST", "/topics", { name: "Mine" })).id;
+  const job = newId();
+  await sql`
+    insert into enroll_job (customer_id, id, campaign_id, audience, filter, after_id, until_id, selected, enrolled,
+      busy_ms, created_at)
+    values (${api.customer.id}, ${job}, ${campaign}, '{"all": true}', '{"all": []}', ${contact}, ${contact}, 1, 1, 1,
+      now())`.execute(api.database.db);
   await projectAll(api.database.db);
   const [run] = await listRuns(api.database.db, campaign);
   if (run === undefined) throw new Error("nothing began");
   await append(api.database.db, eventOf(run, "message_failed", { data: { reason: "550" } }));
   await projectAll(api.database.db);
-  owned = { contact, credential, campaign, enrollment: run.enrollmentId, message: String(run.messageId) };
+  owned = {
+    job,
+    segment,
+    template,
+    topic,
+    contact,
+    credential,
+    campaign,
+    enrollment: run.enrollmentId,
+    message: String(run.messageId),
+  };
 });
 afterAll(() => api.close());
 
 const tries: [method: string, path: string, of: keyof Owned, body: object | null][] = [
   ["GET", "/contacts/{id}/activity", "contact", null],
+  ["GET", "/contacts/{id}/topics", "contact", null],
+  ["PUT", "/contacts/{id}/topics", "contact", { left: [] }],
+  ["GET", "/templates/{id}", "template", null],
+  ["PATCH", "/templates/{id}", "template", { source: "stolen" }],
+  ["DELETE", "/templates/{id}", "template", null],
+  ["GET", "/topics/{id}", "topic", null],
+  ["PATCH", "/topics/{id}", "topic", { name: "stolen" }],
+  ["DELETE", "/topics/{id}", "topic", null],
+  ["POST", "/campaigns/{id}/preview", "campaign", { nodeId: "hello" }],
+  ["GET", "/campaigns/{id}/lint", "campaign", null],
   ["GET", "/credentials/{id}", "credential", null],
   ["PATCH", "/credentials/{id}", "credential", { name: "stolen", password: null }],
   ["DELETE", "/credentials/{id}", "credential", null],
   ["POST", "/credentials/{id}/verify", "credential", null],
+  ["GET", "/credentials/{id}/ses/setup", "credential", null],
+  ["POST", "/credentials/{id}/ses/setup", "credential", null],
   ["GET", "/campaigns/{id}", "campaign", null],
   ["PATCH", "/campaigns/{id}", "campaign", { name: "stolen" }],
   ["DELETE", "/campaigns/{id}", "campaign", null],
@@ -47,10 +91,31 @@ const tries: [method: string, path: string, of: keyof Owned, body: object | null
   ["POST", "/campaigns/{id}/pause", "campaign", null],
   ["POST", "/campaigns/{id}/resume", "campaign", null],
   ["POST", "/campaigns/{id}/enroll", "campaign", { all: true }],
+  ["GET", "/campaigns/{id}/enroll-jobs", "campaign", null],
+  ["GET", "/campaigns/{id}/enroll-jobs/{jobId}", "campaign", null],
+  ["POST", "/campaigns/{id}/enroll-jobs/{jobId}/pause", "campaign", null],
+  ["POST", "/campaigns/{id}/enroll-jobs/{jobId}/resume", "campaign", null],
+  ["POST", "/campaigns/{id}/enroll-jobs/{jobId}/cancel", "campaign", null],
+  ["GET", "/segments/{id}", "segment", null],
+  ["PATCH", "/segments/{id}", "segment", { name: "stolen" }],
+  ["DELETE", "/segments/{id}", "segment", null],
+  ["GET", "/segments/{id}/count", "segment", null],
+  ["GET", "/segments/{id}/contacts", "segment", null],
   ["POST", "/campaigns/{id}/test-send", "campaign", { nodeId: "hello", to: "thief@example.com" }],
   ["GET", "/campaigns/{id}/analytics", "campaign", null],
+  ["GET", "/campaigns/{id}/analytics/edges", "campaign", null],
+  ["GET", "/campaigns/{id}/analytics/links", "campaign", null],
+  ["GET", "/campaigns/{id}/analytics/domains", "campaign", null],
+  ["GET", "/campaigns/{id}/analytics/devices", "campaign", null],
+  ["GET", "/campaigns/{id}/analytics/hours", "campaign", null],
+  ["GET", "/campaigns/{id}/analytics/funnel", "campaign", null],
+  ["GET", "/campaigns/{id}/analytics/splits", "campaign", null],
+  ["GET", "/campaigns/{id}/progress", "campaign", null],
   ["GET", "/campaigns/{id}/enrollments", "campaign", null],
   ["GET", "/enrollments/{id}", "enrollment", null],
+  ["POST", "/enrollments/{id}/cancel", "enrollment", null],
+  ["POST", "/campaigns/{id}/enrollments/cancel", "campaign", { all: true }],
+  ["POST", "/campaigns/{id}/enrollments/move", "campaign", {}],
   ["GET", "/messages/{id}", "message", null],
   ["POST", "/messages/{id}/retry", "message", null],
 ];
@@ -62,6 +127,11 @@ async function contents(): Promise<string> {
     select (select json_agg(c) from credential c where ${of}) as credentials,
       (select json_agg(c) from campaign c where ${of}) as campaigns,
       (select json_agg(e) from enrollment e where ${of}) as enrollments,
+      (select json_agg(j) from enroll_job j where ${of}) as jobs,
+      (select json_agg(s) from segment s where ${of}) as segments,
+      (select json_agg(t) from template t where ${of}) as templates,
+      (select json_agg(t) from topic t where ${of}) as topics,
+      (select json_agg(t) from contact_topic_left t where ${of}) as topics_left,
       (select json_agg(r) from node_run r where ${of}) as runs,
       (select json_agg(m) from message m where ${of}) as messages,
       (select count(*) from event_log where ${of}) as events`.execute(api.database.db);
@@ -83,13 +153,13 @@ test.each(tries)(
   "%s %s answers another customer that there is no such thing",
   async (method, path, of, body) => {
     const before = await contents();
-    const address = `/api/v1${path.replace("{id}", owned[of])}`;
+    const address = `/api/v1${path.replace("{id}", owned[of]).replace("{jobId}", owned.job)}`;
     expect((await api.call(method, address, { body: body ?? undefined, customer: thief })).status).toBe(404);
     expect(await contents()).toBe(before);
   },
 );
 
-test.each(["/credentials", "/campaigns", "/messages"])(
+test.each(["/credentials", "/campaigns", "/messages", "/templates", "/topics"])(
   "%s lists nothing of another customer",
   async (path) => {
     expect((await api.ok("GET", path, undefined, thief)).items).toEqual([]);

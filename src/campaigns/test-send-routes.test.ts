@@ -20,7 +20,7 @@ let credentialId: string;
 let campaignId: string;
 
 beforeAll(async () => {
-  api = await createCampaignApi({ answerWithinMs: 400 });
+  api = await createCampaignApi({ answerWithinMs: 3_000 });
   sink = await startSmtpSink();
   credentialId = (await api.ok("POST", "/credentials", smtpCredential({ port: sink.port, fromName: "News" })))
     .id;
@@ -70,6 +70,19 @@ describe("a test message", () => {
     ]);
   });
 
+  test("has its layout, its partials and its MJML done", async () => {
+    const text =
+      "<mj-section><mj-column><mj-text>{{ word }} {{ contact.attributes.firstName }}</mj-text></mj-column></mj-section>";
+    await api.ok("POST", "/templates", { name: "line", kind: "partial", format: "mjml", source: text });
+    const layout = "<mjml><mj-body>{% block content %}{% endblock %}</mj-body></mjml>";
+    await api.ok("POST", "/templates", { name: "page", kind: "layout", format: "mjml", source: layout });
+    const html = '{% layout "page" %}{% block content %}{% render "line", word: "Hi" %}{% endblock %}';
+    const answer = await call(toMe, await campaignOf({ format: "mjml", html }));
+    expect(answer.status).toBe(200);
+    const [received] = sink.received;
+    expect(received?.mail.html).toContain(">Hi Ann</div>");
+  });
+
   test("has the chosen contact's data, and still does not go to the contact", async () => {
     const contact = await api.ok("POST", "/contacts", {
       email: "bea@example.com",
@@ -117,6 +130,7 @@ describe("a test message", () => {
     );
     await projectAll(api.database.db);
     const asked = {
+      eventId: newId(),
       customerId,
       messageId,
       at: new Date(),
@@ -184,7 +198,7 @@ describe("a test message is refused with the field and the reason", () => {
     ["asks to try again", "rcpt", { reply: "450 4.2.0 Greylisted" }, "to", "Greylisted"],
     ["does not want us", "connect", { reply: "554 5.7.1 Not you" }, "nodes.0.credentialId", "Not you"],
     ["cuts the connection after the content", "data", "drop", "to", "may have arrived"],
-    ["says nothing", "data", "hang", "nodes.0.credentialId", "did not answer within 0.4 s"],
+    ["says nothing", "data", "hang", "nodes.0.credentialId", "did not answer within 3 s"],
   ])("when the server %s", async (_, step, fault, field, reason) => {
     sink.script(({ at }) => (at === step ? fault : null));
     const answer = await call(toMe);

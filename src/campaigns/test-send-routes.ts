@@ -10,10 +10,12 @@ import { invalid } from "../http/problem.ts";
 import { sendTest, type TestMessage } from "../messages/test-send.ts";
 import type { Db } from "../storage/pool.ts";
 import { findReasons } from "../suppressions/queries.ts";
+import { prepareHtml, templateNames } from "../templates/prepare.ts";
+import { findLibrary } from "../templates/queries.ts";
 import type { Tokens } from "../tracking/token.ts";
 import { noSuchCampaign } from "./activate.ts";
 import { findCampaign } from "./campaign-queries.ts";
-import type { MessageNode, Node } from "./schema.ts";
+import { messageIn } from "./message-in.ts";
 
 const SAMPLE = { attributes: { firstName: "Ann", lastName: "Example", company: "Example Ltd" }, tags: [] };
 
@@ -34,7 +36,10 @@ const testSent = z
   .object({
     status: z.literal("sent"),
     subject: z.string().openapi({ example: "[Test] Hi Ann" }),
-    providerMessageId: z.string().nullable().openapi({ description: "The mail server's id for it." }),
+    providerMessageId: z.string().nullable().openapi({
+      description: "The mail server's id for it.",
+      example: "0100018f3c1a2b4d-6e5f7a8b-9c0d-4e1f-8a2b-3c4d5e6f7a8b-000000",
+    }),
     warnings: z.array(z.string()).openapi({
       description: "What does not keep the message from being sent, and is better changed.",
       example: [],
@@ -102,6 +107,9 @@ async function prepare(
   const contact = contactId === null ? null : await findContact(db, customerId, contactId);
   if (contactId !== null && contact === null)
     throw invalid([{ field: "contactId", reason: "is no contact" }]);
+  const [html] = await prepareHtml([node], await findLibrary(db, customerId, templateNames(node.html)));
+  if (html?.ok !== true)
+    throw refused({ field: `nodes.${index}.html`, reason: html?.reason ?? "is nothing" });
   const customer = await findCustomer(db, customerId);
   const { attributes, tags } = contact ?? SAMPLE;
   const message = {
@@ -109,22 +117,12 @@ async function prepare(
     campaignId,
     campaignName: campaign.name,
     nodeId,
-    settings: node,
+    settings: { ...node, html: html.html },
     to,
     contact: { email: contact?.email ?? to, attributes, tags },
     postalAddress: customer?.postalAddress ?? null,
   };
   return { message, credentialId: node.credentialId, field: `nodes.${index}` };
-}
-
-function messageIn(nodes: readonly Node[], nodeId: string): { node: MessageNode; index: number } {
-  const index = nodes.findIndex((node) => node.id === nodeId);
-  const node = nodes[index];
-  if (node === undefined) throw invalid([{ field: "nodeId", reason: "is no node of this campaign" }]);
-  if (node.type !== "message") {
-    throw invalid([{ field: "nodeId", reason: `is a node of type ${node.type}, not a message` }]);
-  }
-  return { node, index };
 }
 
 /** Where a person finds what a composed message calls so. */

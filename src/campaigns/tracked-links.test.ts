@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { trackedLinks } from "./tracked-links.ts";
 
 function links(html: string): string[] {
-  const { urls, complete } = trackedLinks(html);
+  const { urls, complete } = trackedLinks({ format: "html", html });
   return complete ? [...urls] : [...urls, "and perhaps more"];
 }
 
@@ -32,8 +32,15 @@ describe("the links of a template", () => {
     "<a href={{ link }}>x</a>",
     '{% if a <b %}<a href="https://a.example/">x</a>{% endif %}',
     "{{ contact.attributes.block | raw }}",
+    "{% render 'products' %}",
+    "{%- layout 'news' -%}{% block body %}{% endblock %}",
   ])("are not all known before sending in %s", (html) => {
     expect(links(html)).toContain("and perhaps more");
+  });
+
+  test("are not looked for in MJML", () => {
+    const html = '<mjml><mj-body><mj-button href="https://a.example/">x</mj-button></mj-body></mjml>';
+    expect(trackedLinks({ format: "mjml", html })).toEqual({ urls: new Set(), complete: false });
   });
 
   test("are known though Liquid writes the text around them", () => {

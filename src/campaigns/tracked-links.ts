@@ -1,19 +1,24 @@
 import { Parser } from "htmlparser2";
 import { rewriteHtml } from "../tracking/rewrite.ts";
+import type { MessageNode } from "./schema.ts";
 
 const LIQUID = /\{\{|\{%/;
 /** Liquid inside a tag, or a comparison that the parser took for one, ends up in attribute names. */
 const NOT_AN_ATTRIBUTE = /[{}%<]/;
-/** `{{ something | raw }}` may be a piece of HTML with links of its own. */
-const RAW_OUTPUT = /\|\s*raw\b/;
-/** The one template variable whose link is known: it is never tracked. */
-const UNSUBSCRIBE_LINK = /^\s*\{\{-?\s*unsubscribeUrl\s*-?\}\}\s*$/;
+/** `{{ something | raw }}` may be a piece of HTML with links of its own, and so may a partial or a layout. */
+const MORE_HTML = /\|\s*raw\b|\{%-?\s*(?:render|layout|block)\b/;
+/** The template variables whose links are known: they are never tracked. */
+const OWN_LINK = /^\s*\{\{-?\s*(?:unsubscribeUrl|preferencesUrl|viewInBrowserUrl)\s*-?\}\}\s*$/;
 
 /** `complete`: a link that is not among `urls` is certainly not tracked in any email made from the template. */
 export type TrackedLinks = { urls: ReadonlySet<string>; complete: boolean };
 
-/** The links of an email's HTML template that `rewriteHtml` will track, as a click on them will be recorded. */
-export function trackedLinks(html: string): TrackedLinks {
+/**
+ * The links of an email's HTML template that `rewriteHtml` will track, as a click on them will be recorded. What
+ * links there are in the HTML that MJML becomes is not looked into.
+ */
+export function trackedLinks({ format, html }: Pick<MessageNode, "format" | "html">): TrackedLinks {
+  if (format === "mjml") return { urls: new Set(), complete: false };
   const urls = new Set<string>();
   const rewritten = rewriteHtml(html, {
     click: (url) => {
@@ -21,6 +26,7 @@ export function trackedLinks(html: string): TrackedLinks {
       return url;
     },
     unsubscribeUrl: "{{ unsubscribeUrl }}",
+    ownUrls: [],
     footer: () => "",
     pixelUrl: null,
   });
@@ -29,11 +35,11 @@ export function trackedLinks(html: string): TrackedLinks {
 
 /** Whether Liquid may put a link together that nobody knows before an email is made. */
 function writesLinks(html: string): boolean {
-  let found = RAW_OUTPUT.test(html);
+  let found = MORE_HTML.test(html);
   const parser = new Parser({
     onopentag(_name, attributes) {
       const href = attributes.href ?? "";
-      const isWritten = LIQUID.test(href) && !UNSUBSCRIBE_LINK.test(href);
+      const isWritten = LIQUID.test(href) && !OWN_LINK.test(href);
       if (isWritten || Object.keys(attributes).some((name) => NOT_AN_ATTRIBUTE.test(name))) found = true;
     },
   });

@@ -1,25 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { edge, messageNode, validCampaign } from "../../test/support/graphs.ts";
-import type { Campaign, Edge, Node } from "./schema.ts";
+import { BUY, END, HELLO, LINE, PAUSE, problems, problemsOfEdge } from "../../test/support/problems.ts";
+import { entriesOf } from "./graph.ts";
+import type { Campaign } from "./schema.ts";
 import { validateCampaign } from "./validate.ts";
-
-const HELLO = messageNode("hello", { html: '<a href="https://example.com/buy?a=1&amp;b=2">buy</a>' });
-const BUY = "https://example.com/buy?a=1&b=2";
-const PAUSE: Node = { id: "pause", type: "wait", duration: "P2D" };
-const END: Node = { id: "end", type: "exit" };
-const LINE = [edge("e1", "hello", "pause"), edge("e2", "pause", "end")];
-
-/** The problems as "field: reason". */
-function problems(nodes: Node[], edges: Edge[], name = "Welcome"): string[] {
-  const campaign: Campaign = { name, nodes, edges, countAutomaticHits: false };
-  return validateCampaign(campaign).map(({ field, reason }) => `${field}: ${reason}`);
-}
-
-/** The problems of hello → pause → end with one more edge. */
-function problemsOfEdge(extra: Edge, hello: Node = HELLO): string[] {
-  return problems([hello, PAUSE, END], [...LINE, extra]);
-}
 
 describe("a campaign's graph", () => {
   test("that is valid has no problem, whatever it looks like", () => {
@@ -78,7 +63,7 @@ describe("a campaign's graph", () => {
   test("without its entry names it", () => {
     fc.assert(
       fc.property(withEdges, (campaign) => {
-        const entry = campaign.nodes.find(({ id }) => campaign.edges.every(({ to }) => to !== id));
+        const [entry] = entriesOf(campaign);
         const nodes = campaign.nodes.filter((node) => node !== entry);
         const reasons = validateCampaign({ ...campaign, nodes }).map(({ reason }) => reason);
         expect(reasons.filter((reason) => reason.includes(`"${entry?.id}"`))).not.toEqual([]);
@@ -86,40 +71,30 @@ describe("a campaign's graph", () => {
     );
   });
 
-  test("with a way back names every node on the round", () => {
-    fc.assert(
-      fc.property(withEdges, fc.nat(), (campaign, pick) => {
-        const forward = campaign.edges[pick % campaign.edges.length];
-        if (forward === undefined) throw new Error("a campaign with edges has none");
-        const edges = [...campaign.edges, edge("back", forward.to, forward.from)];
-        const reasons = validateCampaign({ ...campaign, edges }).map(({ reason }) => reason);
-        const cycle = reasons.find((reason) => reason.includes("closes the cycle"));
-        expect(cycle).toContain(` ${forward.from} `);
-        expect(cycle).toContain(` ${forward.to}`);
-      }),
-    );
-  });
-
-  test("can't be gone round", () => {
+  test("may go round, also by an edge from a node to itself", () => {
     const round = [messageNode("a"), messageNode("b"), messageNode("c")];
     const edges = [edge("e1", "a", "b"), edge("e2", "b", "c"), edge("e3", "c", "b", "opened")];
-    expect(problems(round, edges)).toEqual([
-      'edges.2: edge "e3" closes the cycle b → c → b, which can never be gone through again: a node runs once per enrollment',
+    expect(problems(round, edges)).toEqual([]);
+    expect(problems(round, [...edges, edge("e4", "b", "b", "clicked")])).toEqual([]);
+  });
+
+  test("that leads back to its entry begins at the first node of the list, and reaches all from there", () => {
+    const edges = [edge("e1", "a", "b"), edge("e2", "b", "a"), edge("e3", "b", "c")];
+    const [a, b, c] = [messageNode("a"), messageNode("b"), messageNode("c")];
+    const back = edge("e4", "c", "a");
+    expect(problems([a, b, c], [...edges, back])).toEqual([]);
+    const first = "where it begins: edges lead to every node, and that is the first";
+    expect(problems([c, a, b], edges)).toEqual([
+      `nodes.1: node "a" can't be reached from "c", ${first}`,
+      `nodes.2: node "b" can't be reached from "c", ${first}`,
     ]);
-    expect(problems(round, [...edges, edge("e4", "c", "a")])).toContain(
-      "nodes: there is no entry: exactly one node must have no incoming edge",
-    );
-  });
-
-  test("names each of several cycles", () => {
-    const four = ["a", "b", "c", "d"].map((id) => messageNode(id));
-    const edges = [edge("e1", "a", "b"), edge("e2", "b", "a"), edge("e3", "c", "d"), edge("e4", "d", "c")];
-    expect(problems(four, edges).filter((line) => line.includes("cycle"))).toHaveLength(2);
-  });
-
-  test("has no edge from a node to itself", () => {
-    expect(problemsOfEdge(edge("e3", "hello", "hello"))).toEqual([
-      'edges.2.to: edge "e3" leads from node "hello" to itself, but a node runs once per enrollment',
+    expect(problems([a, c], [edge("e1", "a", "a"), edge("e2", "c", "c")])).toEqual([
+      'nodes: several nodes have no incoming edge, and only the entry may be without: "a", "c"',
+    ]);
+    const apart = [edge("e5", "a", "b"), edge("e6", "b", "a"), edge("e7", "c", "d"), edge("e8", "d", "c")];
+    expect(problems([a, b, c, messageNode("d")], apart)).toEqual([
+      `nodes.2: node "c" can't be reached from "a", ${first}`,
+      `nodes.3: node "d" can't be reached from "a", ${first}`,
     ]);
   });
 
@@ -139,86 +114,34 @@ describe("a campaign's graph", () => {
       'edges.2: edge "e3" is the same as edge "e1"',
     ]);
     expect(problemsOfEdge(edge("e3", "hello", "pause", "sent"))).toEqual([]);
+    const twice = (within: string) => edge(within, "hello", "end", "notOpened", null, { within });
+    expect(problems([HELLO, PAUSE, END], [...LINE, twice("P1D"), twice("P2D")])).toEqual([]);
   });
 });
 
-describe("an edge that can never fire", () => {
-  test("leaves an exit", () => {
-    const nodes = [HELLO, END, PAUSE];
-    expect(problems(nodes, [edge("e1", "hello", "end"), edge("e2", "end", "pause", "opened")])).toEqual([
-      'edges.1.from: edge "e2" can never fire: the campaign ends at the exit "end"',
-    ]);
+describe("a campaign's settings", () => {
+  const found = (settings: Partial<Campaign>) => problems([HELLO], [], settings);
+
+  test("are right as the API fills them in, and within a year", () => {
+    const quietHours = { from: "21:00", to: "08:00" };
+    expect(found({ timeZone: "Europe/Paris", quietHours, reenrollAfter: "PT0S" })).toEqual([]);
   });
 
-  test.each(["sent", "failed", "opened", "clicked", "unsubscribed"] as const)(
-    "waits for %s at a wait",
-    (firesWhen) => {
-      expect(problemsOfEdge(edge("e3", "pause", "end", firesWhen))).toEqual([
-        'edges.2.firesWhen: edge "e3" can never fire: from the wait node "pause" an edge fires when always',
+  test.each(["Paris", "+01:00", "", "Europe/Atlantis", "x".repeat(64)])(
+    "have no time zone %j",
+    (timeZone) => {
+      expect(found({ timeZone })).toEqual([
+        `timeZone: the campaign's time zone must be a time zone of the IANA database, such as Europe/Paris, not "${timeZone}"`,
       ]);
     },
   );
 
-  test("waits for what its message does not track", () => {
-    expect(problemsOfEdge(edge("e3", "hello", "end", "opened"), { ...HELLO, trackOpens: false })).toEqual([
-      'edges.2.firesWhen: edge "e3" can never fire: node "hello" does not track opens (trackOpens)',
+  test("name a duration and hours that are some", () => {
+    expect(found({ reenrollAfter: "1 month", quietHours: { from: "08:00", to: "08:00" } })).toEqual([
+      "reenrollAfter: the time after which a contact may enroll again must be an ISO 8601 duration such as P2D, PT30M, P1W or P1DT12H",
+      "quietHours: the quiet hours must not end when they begin; null is for none",
     ]);
-    expect(
-      problemsOfEdge(edge("e3", "hello", "end", "clicked", BUY), { ...HELLO, trackClicks: false }),
-    ).toEqual([
-      'edges.2.firesWhen: edge "e3" can never fire: node "hello" does not track clicks (trackClicks)',
-    ]);
-  });
-
-  test("waits for a click where there is no link", () => {
-    const plain = messageNode("hello", { html: "<p>Hi</p>" });
-    const reason =
-      'edges.2.firesWhen: edge "e3" can never fire: the html of node "hello" has no link that is tracked';
-    expect(problemsOfEdge(edge("e3", "hello", "end", "clicked"), plain)).toEqual([reason]);
-    expect(problemsOfEdge(edge("e3", "hello", "end", "clicked", BUY), plain)).toEqual([reason]);
-  });
-
-  test("waits for a link that the message does not have", () => {
-    expect(problemsOfEdge(edge("e3", "hello", "end", "clicked", BUY))).toEqual([]);
-    expect(problemsOfEdge(edge("e3", "hello", "end", "clicked", "https://example.com/buy"))).toEqual([
-      `edges.2.url: edge "e3" can never fire: https://example.com/buy is no link in the html of node "hello", which has ${BUY}`,
-    ]);
-    const many = messageNode("hello", {
-      html: [1, 2, 3, 4, 5]
-        .map((n) => `<a href="https://example.com/${n}${"x".repeat(1000)}">n</a>`)
-        .join(""),
-    });
-    const [reason] = problemsOfEdge(edge("e3", "hello", "end", "clicked", BUY), many);
-    expect(reason).toEndWith(" and 2 more");
-    expect(reason?.length).toBeLessThan(900);
-  });
-
-  test("is not suspected while Liquid may still write the link", () => {
-    const html = '<a href="{{ contact.attributes.shop }}">shop</a>';
-    expect(
-      problemsOfEdge(edge("e3", "hello", "end", "clicked", BUY), messageNode("hello", { html })),
-    ).toEqual([]);
-  });
-
-  test.each([
-    "javascript:alert(1)",
-    "ftp://example.com/",
-    "example.com",
-    "https://",
-    "https://a@b.example/",
-    "https://example.com/\0",
-    "https://example.com/\ud800",
-    "",
-  ])("waits for the url %j", (url) => {
-    expect(problemsOfEdge(edge("e3", "hello", "end", "clicked", url))[0]).toStartWith(
-      'edges.2.url: edge "e3" ',
-    );
-  });
-
-  test("names a link but does not wait for a click", () => {
-    expect(problemsOfEdge(edge("e3", "hello", "end", "opened", BUY))).toEqual([
-      'edges.2.url: edge "e3" fires when opened: only a clicked edge can have a url',
-    ]);
+    expect(found({ reenrollAfter: "P2Y" })).toHaveLength(1);
   });
 });
 
@@ -230,7 +153,7 @@ describe("a campaign's texts", () => {
       text: "",
       from: { email: "a@example.com", name: "" },
     });
-    expect(problems([blank], [], "")).toEqual([
+    expect(problems([blank], [], { name: "" })).toEqual([
       "name: the campaign's name must not be empty",
       'nodes.0.subject: the subject of node "hello" must not be empty',
       'nodes.0.html: the html of node "hello" must not be empty',
@@ -243,7 +166,7 @@ describe("a campaign's texts", () => {
     "can't carry %j into a header",
     (line) => {
       const node = messageNode("hello", { subject: line, from: { email: "a@example.com", name: line } });
-      expect(problems([node], [], line)).toEqual([
+      expect(problems([node], [], { name: line })).toEqual([
         "name: the campaign's name must not contain line breaks or control characters",
         'nodes.0.subject: the subject of node "hello" must not contain line breaks or control characters',
         `nodes.0.from.name: the sender's name of node "hello" must not contain line breaks or control characters`,
@@ -263,15 +186,6 @@ describe("a campaign's texts", () => {
     ]);
     const surrogate = messageNode("hello", { subject: `a${character}` });
     expect(problems([surrogate], [])).toHaveLength(1);
-  });
-
-  test("of a wait are a duration", () => {
-    const wait = (duration: string) => problems([{ id: "pause", type: "wait", duration }], []);
-    expect(wait("2 days")).toEqual([
-      'nodes.0.duration: the duration of node "pause" must be an ISO 8601 duration such as P2D, PT30M, P1W or P1DT12H',
-    ]);
-    expect(wait("P0D")).toHaveLength(1);
-    expect(wait("P400D")).toHaveLength(1);
   });
 });
 

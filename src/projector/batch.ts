@@ -1,4 +1,5 @@
 import { sql } from "kysely";
+import type { EventType } from "../events/event.ts";
 import { LOCKS } from "../storage/locks.ts";
 import type { Db } from "../storage/pool.ts";
 
@@ -59,9 +60,9 @@ async function appenders(db: Db): Promise<string[]> {
 }
 
 /**
- * Two tables of the connection's own, emptied at each commit: `batch` holds the events with what their run says
- * of them, `starting` the nodes that they make begin. Every projection reads the first instead of repeating the
- * joins; neither is logged or seen by anybody else.
+ * Three tables of the connection's own, emptied at each commit: `batch` holds the events with what their run says
+ * of them, `starting` the nodes that they make begin, `completing` the enrollments that they end: at an exit, or by
+ * what happened to a run. Every projection reads the first instead of repeating the joins; none is logged or seen by anybody else.
  */
 export async function createBatchTables(db: Db): Promise<void> {
   await sql`
@@ -74,11 +75,14 @@ export async function createBatchTables(db: Db): Promise<void> {
       campaign_id uuid,
       version int,
       node_id text,
+      round int,
+      recipient_domain text,
       enrollment_id uuid,
       run_id uuid,
       message_id uuid,
       contact_id uuid,
       seen smallint,
+      met smallint,
       agent text,
       agent_rule text,
       user_agent text,
@@ -94,27 +98,43 @@ export async function createBatchTables(db: Db): Promise<void> {
       campaign_id uuid not null,
       version int not null,
       node_id text not null,
+      round int not null,
       contact_id uuid not null,
       at timestamptz not null
+    ) on commit delete rows`.execute(db);
+  await sql`
+    create temporary table if not exists completing (
+      customer_id uuid not null,
+      enrollment_id uuid not null,
+      reason text not null,
+      run_id uuid,
+      exit_node text,
+      exit_round int
     ) on commit delete rows`.execute(db);
 }
 
 /**
  * Reads a range into `batch`. `by_person`: not a machine's hit. `counts`: may set outputs and fire edges, which
- * machines' hits do only where the campaign says so.
+ * machines' hits do only where the campaign says so; a reply does whoever wrote it.
+ * @returns the types of the events in it, so that what only concerns others is not asked of the database
  */
-export async function fillBatch(db: Db, range: Range): Promise<void> {
+export async function fillBatch(db: Db, range: Range): Promise<ReadonlySet<EventType>> {
   await sql`
     insert into batch
     select e.position, e.customer_id, e.id, e.type, e.at, coalesce(r.campaign_id, e.campaign_id), r.version,
-      r.node_id, r.enrollment_id, e.run_id, e.message_id, coalesce(r.contact_id, e.contact_id), r.seen,
+      r.node_id, r.round, r.recipient_domain,
+      coalesce(r.enrollment_id, case e.type when 'campaign_completed' then (e.data->>'enrollmentId')::uuid end), e.run_id, e.message_id,
+      coalesce(r.contact_id, e.contact_id), r.seen, r.met,
       e.agent, e.agent_rule, e.user_agent, e.ip, e.data,
       coalesce(e.agent in ('human', 'proxy'), true),
-      coalesce(e.agent in ('human', 'proxy'), true) or coalesce(c.count_automatic_hits, false)
+      coalesce(e.agent in ('human', 'proxy'), true) or e.type = 'message_received'
+        or coalesce(c.count_automatic_hits, false)
     from event_log e
     left join node_run r on r.customer_id = e.customer_id and r.id = e.run_id
     left join campaign c on c.customer_id = r.customer_id and c.id = r.campaign_id
     where e.position > ${range.from} and e.position <= ${range.to}`.execute(db);
   // Without statistics the planner takes a temporary table for ten rows or a thousand, and joins it row by row.
   await sql`analyze batch (type)`.execute(db);
+  const { rows } = await sql<{ type: EventType }>`select distinct type from batch`.execute(db);
+  return new Set(rows.map(({ type }) => type));
 }

@@ -13,7 +13,7 @@ import {
   type Run,
 } from "../../test/support/campaigns.ts";
 import { createTestDatabase, type TestDatabase } from "../../test/support/database.ts";
-import { completeDueWaits } from "../campaigns/queries.ts";
+import { doDueSteps } from "../campaigns/run-steps.ts";
 import { newEvent } from "../events/event.ts";
 import { newId } from "../events/id.ts";
 import { projectNext } from "./project.ts";
@@ -102,7 +102,7 @@ describe("an enrollment", () => {
     await createContacts(database.db, customerId, 1);
     await enroll(database.db, campaign, { all: true });
     await projectAll(database.db);
-    const ended = () => database.db.transaction().execute((db) => completeDueWaits(db, 10));
+    const ended = () => doDueSteps(database.db, { now: new Date(), limit: 10 });
     expect(await ended()).toBe(0);
     await sql`update node_run set due_at = now() where due_at is not null`.execute(database.db);
     expect(await Promise.all([ended(), ended()])).toContain(1);
@@ -182,6 +182,16 @@ describe("a scanner's hit", () => {
     await projectAll(database.db);
     expect(await runOf(campaign.campaignId, "next")).toBeDefined();
   });
+});
+
+test("a reply fires its edges, whatever program wrote it", async () => {
+  const { campaign, hello } = await sentMessage({
+    nodes: [message("hello"), message("next")],
+    edges: [{ id: "e", from: "hello", to: "next", firesWhen: "replied" }],
+  });
+  await append(database.db, eventOf(hello, "message_received", scanner));
+  await projectAll(database.db);
+  expect(await runOf(campaign.campaignId, "next")).toBeDefined();
 });
 
 describe("an edge", () => {

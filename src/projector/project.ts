@@ -1,16 +1,21 @@
 import { sql } from "kysely";
 import type { Db } from "../storage/pool.ts";
 import { createBatchTables, fillBatch, lockCursor, moveCursor, nextRange, type Range } from "./batch.ts";
+import { completeEnrollments } from "./complete-enrollments.ts";
 import { countEvents } from "./count-events.ts";
+import { countLinks } from "./count-links.ts";
 import { fireEdges } from "./fire-edges.ts";
+import { limitSoftBounces } from "./limit-soft-bounces.ts";
 import { recordActivity } from "./record-activity.ts";
-import { cancelRemainingWork, startEnrollments, startRuns } from "./start-runs.ts";
+import { startEnrollments, startRuns } from "./start-runs.ts";
+import { suppress } from "./suppress.ts";
+import { discountLate, keepTimers } from "./timers.ts";
 import { updateMessages } from "./update-messages.ts";
 import { updateRuns } from "./update-runs.ts";
 
 /**
- * Projects the next events of the log, at most `limit`, in one transaction: activity, outputs, statuses, counters,
- * fired edges and the runs these begin are there together with the cursor's new place, or not at all.
+ * Projects the next events of the log, at most `limit`, in one transaction: activity, outputs, statuses, suppressions,
+ * counters, fired edges and the runs these begin are there together with the cursor's new place, or not at all.
  * @param connection one connection, kept over calls: the batch's temporary tables live on it
  * @returns how many positions were done; 0 when there is nothing to do or another process does it
  * @throws what PostgreSQL refused; nothing has changed then
@@ -29,15 +34,20 @@ export async function projectNext(connection: Db, limit: number): Promise<number
 
 async function projectRange(db: Db, range: Range): Promise<void> {
   await createBatchTables(db);
-  await fillBatch(db, range);
+  const types = await fillBatch(db, range);
   await recordActivity(db);
-  await updateRuns(db);
-  await updateMessages(db);
-  await countEvents(db);
-  const starting = (await startEnrollments(db)) + (await fireEdges(db));
-  if (starting === 0) return;
-  await startRuns(db);
-  await cancelRemainingWork(db);
+  await updateRuns(db, types);
+  await updateMessages(db, types);
+  await suppress(db, types);
+  await limitSoftBounces(db, types);
+  await countEvents(db, types);
+  await countLinks(db, types);
+  await keepTimers(db, types);
+  await discountLate(db, types);
+  const entered = await startEnrollments(db, types);
+  const fired = await fireEdges(db);
+  if (entered.starting + fired.starting > 0) await startRuns(db);
+  if (entered.completing + fired.completing > 0) await completeEnrollments(db);
 }
 
 /**

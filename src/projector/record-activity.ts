@@ -12,7 +12,7 @@ export async function recordActivity(db: Db): Promise<void> {
     select customer_id, contact_id, event_id, type, at, campaign_id, node_id, run_id, message_id,
       agent, agent_rule, user_agent, ip, data
     from batch
-    where contact_id is not null and type <> 'run_completed'
+    where contact_id is not null and type not in ('run_completed', 'run_failed', 'timer_elapsed')
     order by customer_id, contact_id, event_id
     on conflict do nothing`.execute(db);
 }

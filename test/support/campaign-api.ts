@@ -1,13 +1,25 @@
 import { analyticsRoutes } from "../../src/campaigns/analytics-routes.ts";
+import { doubleOptInRoutes } from "../../src/campaigns/double-opt-in-routes.ts";
+import { enrollRoutes } from "../../src/campaigns/enroll-routes.ts";
 import { enrollmentRoutes } from "../../src/campaigns/enrollment-routes.ts";
+import { campaignPreviewRoutes } from "../../src/campaigns/preview-routes.ts";
+import { progressRoutes } from "../../src/campaigns/progress-routes.ts";
 import { campaignRoutes } from "../../src/campaigns/routes.ts";
 import { testSendRoutes } from "../../src/campaigns/test-send-routes.ts";
 import { activityRoutes } from "../../src/contacts/activity-routes.ts";
 import { contactRoutes } from "../../src/contacts/routes.ts";
 import { credentialRoutes } from "../../src/credentials/routes.ts";
+import { awsItself } from "../../src/credentials/ses-setup-aws.ts";
+import { sesSetupRoutes } from "../../src/credentials/ses-setup-routes.ts";
+import { failed } from "../../src/egress/result.ts";
 import type { ApiRoutes } from "../../src/http/env.ts";
 import { messageRoutes } from "../../src/messages/routes.ts";
+import { segmentRoutes } from "../../src/segments/routes.ts";
 import { suppressionRoutes } from "../../src/suppressions/routes.ts";
+import { templatePreviewRoutes } from "../../src/templates/preview-routes.ts";
+import { templateRoutes } from "../../src/templates/routes.ts";
+import { contactTopicRoutes } from "../../src/topics/contact-routes.ts";
+import { topicRoutes } from "../../src/topics/routes.ts";
 import { createTokens } from "../../src/tracking/token.ts";
 import { type Answer, createTestApp, type TestApp, type TestCustomer } from "./app.ts";
 import { TEST_ENCRYPTION_KEY } from "./campaigns.ts";
@@ -15,6 +27,8 @@ import { TEST_ENCRYPTION_KEY } from "./campaigns.ts";
 export const TEST_TOKENS = createTokens([{ kid: "t1", secret: Buffer.alloc(32, 7), retired: false }]);
 
 const PUBLIC_URL = "https://edgr.example.com";
+
+const nowhere = async () => failed("refused", "Nothing leaves a test.");
 
 export type CampaignApi = TestApp & {
   /** What `call` answers, when that is a 2xx. */
@@ -30,11 +44,21 @@ export async function createCampaignApi({
   const resources: ApiRoutes[] = [
     contactRoutes(),
     activityRoutes(),
+    segmentRoutes({ now }),
     suppressionRoutes({ now }),
-    credentialRoutes({ encryptionKey, answerWithinMs }),
-    campaignRoutes(),
+    credentialRoutes({ encryptionKey, answerWithinMs, now }),
+    sesSetupRoutes({ encryptionKey, publicUrl: PUBLIC_URL, aws: awsItself({ send: nowhere }) }),
+    campaignRoutes({ refusedUrl: () => null }),
+    campaignPreviewRoutes({ tokens: TEST_TOKENS, publicUrl: PUBLIC_URL, now }),
+    templateRoutes(),
+    templatePreviewRoutes({ tokens: TEST_TOKENS, publicUrl: PUBLIC_URL, now }),
+    topicRoutes(),
+    contactTopicRoutes({ now }),
+    doubleOptInRoutes(),
+    enrollRoutes({ now }),
     enrollmentRoutes(),
     analyticsRoutes({ now }),
+    progressRoutes({ now }),
     testSendRoutes({ encryptionKey, tokens: TEST_TOKENS, publicUrl: PUBLIC_URL, now, answerWithinMs }),
     messageRoutes({ now }),
   ];

@@ -1,7 +1,9 @@
 import { sql } from "kysely";
+import { type Audience, enrollContacts, inAudience } from "../../src/campaigns/enroll-queries.ts";
 import { compileGraph } from "../../src/campaigns/graph.ts";
-import { type Audience, enrollContacts, insertVersion } from "../../src/campaigns/queries.ts";
-import { campaignInput } from "../../src/campaigns/schema.ts";
+import { insertVersion } from "../../src/campaigns/queries.ts";
+import { doDueSteps } from "../../src/campaigns/run-steps.ts";
+import { type Campaign, campaignInput } from "../../src/campaigns/schema.ts";
 import { sealSecret } from "../../src/credentials/secret-box.ts";
 import { type Event, newEvent } from "../../src/events/event.ts";
 import { newId } from "../../src/events/id.ts";
@@ -43,18 +45,25 @@ export async function createContacts(db: Db, customerId: string, count: number):
   return ids;
 }
 
+type CampaignSettings = Pick<
+  Campaign,
+  "countAutomaticHits" | "maxRounds" | "exitOn" | "reenrollAfter" | "timeZone"
+>;
+
 /** A running campaign of these nodes and edges, in the form the API takes them. */
 export async function createCampaign(
   db: Db,
   customerId: string,
-  graph: { nodes: unknown[]; edges: unknown[]; countAutomaticHits?: boolean },
+  graph: { nodes: unknown[]; edges: unknown[] } & Partial<CampaignSettings>,
 ): Promise<{ customerId: string; campaignId: string; version: number }> {
   const input = campaignInput.parse({ name: "Test", ...graph });
   const campaign = { customerId, campaignId: newId(), version: 1 };
   await sql`
-    insert into campaign (customer_id, id, name, status, nodes, edges, count_automatic_hits, version)
+    insert into campaign (customer_id, id, name, status, nodes, edges, count_automatic_hits, max_rounds, exit_on,
+      reenroll_after, time_zone, version)
     values (${customerId}, ${campaign.campaignId}, ${input.name}, 'active', ${JSON.stringify(input.nodes)}::jsonb,
-      ${JSON.stringify(input.edges)}::jsonb, ${input.countAutomaticHits}, 1)`.execute(db);
+      ${JSON.stringify(input.edges)}::jsonb, ${input.countAutomaticHits}, ${input.maxRounds},
+      ${input.exitOn}::text[], ${input.reenrollAfter}::interval, ${input.timeZone}, 1)`.execute(db);
   const { nodes, edges } = compileGraph(input);
   await insertVersion(db, campaign, nodes, edges);
   return campaign;
@@ -65,11 +74,50 @@ export async function enroll(
   campaign: { customerId: string; campaignId: string; version: number },
   audience: Audience,
 ): Promise<void> {
-  await db.transaction().execute((trx) => enrollContacts(trx, campaign, audience));
+  await db.transaction().execute((trx) => enrollContacts(trx, campaign, inAudience(audience)));
 }
 
 export async function append(db: Db, ...events: Event[]): Promise<void> {
   await db.transaction().execute((trx) => appendEvents(trx, events));
+}
+
+/** A running campaign in which `contacts` have just begun. */
+export async function beginCampaign(
+  db: Db,
+  customerId: string,
+  graph: Parameters<typeof createCampaign>[2],
+  contacts = 1,
+): Promise<{ customerId: string; campaignId: string; version: number; contactIds: string[] }> {
+  const campaign = await createCampaign(db, customerId, graph);
+  const contactIds = await createContacts(db, customerId, contacts);
+  await enroll(db, campaign, { contactIds });
+  await projectAll(db);
+  return { ...campaign, contactIds };
+}
+
+/** As if all the time had passed that a campaign's waits and timers have to wait. */
+export async function passTime(db: Db, campaignId: string): Promise<void> {
+  await sql`
+    update node_run set due_at = now() - interval '1 second'
+    where campaign_id = ${campaignId} and due_at is not null`.execute(db);
+  await sql`
+    update edge_timer set due_at = now() - interval '1 second' where campaign_id = ${campaignId}`.execute(db);
+}
+
+/** Does what is due and projects what comes of it, until nothing is. */
+export async function doSteps(db: Db): Promise<void> {
+  do await projectAll(db);
+  while ((await doDueSteps(db, { now: new Date(), limit: 1_000 })) > 0);
+}
+
+/** The edges that have fired, by contact, each as often as it has. */
+export async function listFirings(db: Db, campaignId: string): Promise<Map<string, string[]>> {
+  const { rows } = await sql<{ contactId: string; edgeId: string }>`
+    select en.contact_id as "contactId", f.edge_id as "edgeId"
+    from edge_firing f join enrollment en on en.customer_id = f.customer_id and en.id = f.enrollment_id
+    where en.campaign_id = ${campaignId} order by f.edge_id, f.round`.execute(db);
+  const byContact = Map.groupBy(rows, ({ contactId }) => contactId);
+  return new Map([...byContact].map(([id, fired]) => [id, fired.map(({ edgeId }) => edgeId)]));
 }
 
 /** Projects until the log has nothing new. */
