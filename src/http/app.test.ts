@@ -162,6 +162,29 @@ test("a readiness check that fails says not ready, and not why", async () => {
   expect(await answer.text()).not.toContain("password");
 });
 
+test("a process that takes hits without its database stays in the load balancer, and says what waits", async () => {
+  const spool = { events: 2, bytes: 8_192, oldestAt: new Date("2026-11-20T10:00:00Z"), setAside: 0 };
+  const { get } = appWith({ ready: async () => ({ ready: "degraded", reason: "it is away", spool }) });
+  const answer = await get("/readyz");
+  expect(answer.status).toBe(200);
+  expect(await answer.json()).toEqual({
+    status: "degraded",
+    reason: "it is away",
+    spool: { ...spool, oldestAt: "2026-11-20T10:00:00.000Z" },
+  });
+});
+
+test("metrics show the spool as it is when they are asked for", async () => {
+  const { get, metrics } = appWith({});
+  const spool = { events: 2, bytes: 8_192, oldestAt: new Date(), setAside: 1, drained: 5 };
+  metrics.watchSpool(() => spool);
+  await get("/metrics");
+  spool.drained = 7;
+  const text = await (await get("/metrics")).text();
+  for (const line of ["events 2", "bytes 8192", "set_aside 1", "drained_total 7", "oldest_age_seconds 0"])
+    expect(text).toContain(`\nedgr_spool_${line}`);
+});
+
 test("metrics count requests by route pattern, and tracking hits that were not recorded", async () => {
   const { get, metrics } = appWith({});
   await get("/api/v1/broken");

@@ -38,7 +38,7 @@ export function neverStored(): MiddlewareHandler<ApiEnv> {
 
 /** The pattern of the route that answers, `unmatched` when none does. */
 export function routePattern(c: Context<ApiEnv>): string {
-  return matchedRoutes(c).findLast((route) => route.method !== "ALL")?.path ?? "unmatched";
+  return matchedRoutes(c).find((route) => route.method !== "ALL")?.path ?? "unmatched";
 }
 
 const KNOWN_METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);

@@ -3,6 +3,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import { AppError } from "../errors.ts";
 import type { Db } from "../storage/pool.ts";
 import type { ApiEnv } from "./env.ts";
+import { takesFile } from "./file-body.ts";
 import { invalid } from "./problem.ts";
 import { findAnswer, type RememberedAnswer, rememberAnswer, takeIdempotencyKey } from "./queries.ts";
 
@@ -22,6 +23,11 @@ export function idempotency(db: Db): MiddlewareHandler<ApiEnv> {
     }
     if (!KEY.test(key)) {
       throw invalid([{ field: "Idempotency-Key", reason: "must be 1 to 255 printable ASCII characters" }]);
+    }
+    if (takesFile(c.req.method, c.req.path)) {
+      throw invalid([
+        { field: "Idempotency-Key", reason: "is not taken here: a file is not kept to be compared" },
+      ]);
     }
     const fingerprint = await fingerprintOf(c);
     const ran = await runOnce(db, c, key, fingerprint, next);

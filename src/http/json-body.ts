@@ -2,6 +2,7 @@ import type { MiddlewareHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { AppError } from "../errors.ts";
 import type { ApiEnv } from "./env.ts";
+import { takesFile } from "./file-body.ts";
 import { jsonErrorOffset } from "./json-position.ts";
 import { fieldPath, invalid } from "./problem.ts";
 
@@ -21,7 +22,7 @@ const FORBIDDEN_KEYS = new Set(["__proto__", "constructor", "prototype"]);
  */
 export function readJsonBody(): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
-    if (METHODS_WITH_BODY.has(c.req.method)) {
+    if (METHODS_WITH_BODY.has(c.req.method) && !takesFile(c.req.method, c.req.path)) {
       const maxBytes = c.req.path.endsWith("/bulk") ? MAX_BULK_BYTES : MAX_BYTES;
       const bytes = await readAtMost(c.req.raw, maxBytes);
       const headers = new Headers(c.req.raw.headers);
@@ -77,7 +78,11 @@ function parse(text: string): unknown {
   }
 }
 
-function checkValue(value: unknown, path: string[]): void {
+/**
+ * Refuses what no attribute may be, at `path`, which is left as it was.
+ * @throws AppError that names where it is
+ */
+export function checkValue(value: unknown, path: string[]): void {
   if (typeof value === "string") checkText(value, path);
   if (typeof value === "number" && !Number.isFinite(value)) throw refuse(path, "is too large a number");
   if (typeof value !== "object" || value === null) return;

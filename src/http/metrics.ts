@@ -1,4 +1,13 @@
-import { Counter, collectDefaultMetrics, Histogram, Registry } from "prom-client";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+
+/** What hits wait on disk for the database, and what came of those before. */
+export type SpoolNumbers = {
+  events: number;
+  bytes: number;
+  oldestAt: Date | null;
+  setAside: number;
+  drained: number;
+};
 
 export type Metrics = {
   /** @param route the route's pattern, never a path somebody asked for: labels must stay few */
@@ -9,6 +18,12 @@ export type Metrics = {
   lateHit(route: string): void;
   /** A tracking hit that could not be recorded. */
   lostHit(route: string): void;
+  /** A request of Amazon SNS, and what became of it. */
+  sesRequest(outcome: string): void;
+  /** What was told in them, by what became of it. */
+  sesFacts(counts: Readonly<Record<string, number>>): void;
+  /** @param read asked for each time somebody looks at the metrics */
+  watchSpool(read: () => SpoolNumbers): void;
   registry: Registry;
 };
 
@@ -30,11 +45,60 @@ export function createMetrics(): Metrics {
     labelNames: ["route", "reason"],
     registers,
   });
+  const sesRequests = new Counter({
+    name: "edgr_ses_requests_total",
+    help: "Requests of Amazon SNS, by outcome",
+    labelNames: ["outcome"],
+    registers,
+  });
+  const sesFacts = new Counter({
+    name: "edgr_ses_facts_total",
+    help: "What Amazon SES told, by what became of it",
+    labelNames: ["result"],
+    registers,
+  });
   return {
     request: (method, route, status, seconds) => requests.observe({ method, route, status }, seconds),
     badToken: (route) => hits.inc({ route, reason: "bad_token" }),
     lateHit: (route) => hits.inc({ route, reason: "late" }),
     lostHit: (route) => hits.inc({ route, reason: "lost" }),
+    sesRequest: (outcome) => sesRequests.inc({ outcome }),
+    sesFacts: (counts) => {
+      for (const [result, count] of Object.entries(counts)) sesFacts.inc({ result }, count);
+    },
+    watchSpool: (read) => watchSpool(registry, read),
     registry,
   };
+}
+
+function watchSpool(registry: Registry, read: () => SpoolNumbers): void {
+  const registers = [registry];
+  const gauge = (name: string, help: string, pick: (numbers: SpoolNumbers) => number) =>
+    new Gauge({
+      name: `edgr_spool_${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(pick(read()));
+      },
+    });
+  gauge("events", "Hits that wait on disk for the database", ({ events }) => events);
+  gauge("bytes", "What the spool takes on the disk", ({ bytes }) => bytes);
+  gauge(
+    "set_aside",
+    "Spooled hits that the database refused, kept with the reason",
+    ({ setAside }) => setAside,
+  );
+  gauge("oldest_age_seconds", "How long the oldest spooled hit has been waiting", ({ oldestAt }) =>
+    oldestAt === null ? 0 : (Date.now() - oldestAt.getTime()) / 1000,
+  );
+  new Counter({
+    name: "edgr_spool_drained_total",
+    help: "Hits moved from the spool into the database",
+    registers,
+    collect() {
+      this.reset();
+      this.inc(read().drained);
+    },
+  });
 }

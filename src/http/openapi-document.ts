@@ -1,16 +1,22 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { ApiEnv } from "./env.ts";
+import { takesFile } from "./file-body.ts";
 
 export type OpenApiDocument = ReturnType<OpenAPIHono["getOpenAPI31Document"]>;
 
 const TAGS = [
   { name: "Customer", description: "The account your API key belongs to." },
   { name: "Contacts", description: "The people you write to." },
+  { name: "Segments", description: "Saved filters over contacts and what they did." },
   { name: "Suppressions", description: "Addresses that must not be mailed, with the reason." },
   { name: "Credentials", description: "The mail servers and bots you send through." },
   { name: "Campaigns", description: "Graphs of messages, waits and exits that contacts go through." },
+  { name: "Templates", description: "Layouts and partials that messages are made of, and previews." },
+  { name: "Topics", description: "Kinds of emails that a contact can leave one by one." },
+  { name: "Analytics", description: "What came of a campaign: by node, edge, link, hour, domain, device." },
   { name: "Enrollments", description: "One contact's way through one campaign." },
   { name: "Messages", description: "What was sent to whom, and what became of it." },
+  { name: "Inbound events", description: "What a mail provider told that fits no message, or not yet." },
 ];
 
 const DESCRIPTION = `Send an API key as \`Authorization: Bearer <key>\` with every request.
@@ -22,7 +28,8 @@ A POST with an \`Idempotency-Key\` header runs once: the same request with the s
 with \`Idempotency-Replayed: true\`. Answers of 400 and more are not kept.
 
 Errors are \`application/problem+json\` (RFC 9457): \`type\` is stable, \`errors\` names the fields, \`requestId\` is also \
-the \`X-Request-Id\` header. Bodies may have 1 MiB (10 MiB where the path ends in \`/bulk\`) and 32 levels.`;
+the \`X-Request-Id\` header. Bodies may have 1 MiB (10 MiB where the path ends in \`/bulk\`) and 32 levels; uploaded files \
+1 GiB.`;
 
 const IDEMPOTENCY_KEY = {
   name: "Idempotency-Key",
@@ -42,8 +49,9 @@ export function openApiDocument(app: OpenAPIHono<ApiEnv>, publicUrl: string): Op
   });
   const operations = Object.values(document.paths ?? {}).flatMap((item) => Object.values(item));
   const used = new Set(operations.flatMap((operation) => operation?.tags ?? []));
-  for (const item of Object.values(document.paths ?? {})) {
-    if (item.post !== undefined) item.post.parameters = [...(item.post.parameters ?? []), IDEMPOTENCY_KEY];
+  for (const [path, item] of Object.entries(document.paths ?? {})) {
+    if (item.post === undefined || takesFile("POST", path)) continue;
+    item.post.parameters = [...(item.post.parameters ?? []), IDEMPOTENCY_KEY];
   }
   const apiKey = { type: "http" as const, scheme: "bearer", description: "An API key: `edgr_…`" };
   return {

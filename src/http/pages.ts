@@ -9,8 +9,17 @@ import type { ApiEnv } from "./env.ts";
 import type { Metrics } from "./metrics.ts";
 import { type OpenApiDocument, openApiDocument } from "./openapi-document.ts";
 
-/** Whether this process can do its work: its database answers and has this version's schema. */
-export type Ready = () => Promise<{ ready: true } | { ready: false; reason: string }>;
+/**
+ * Whether this process can do its work: its database answers and has this version's schema. Degraded: the database is
+ * away, and hits are taken into the spool.
+ */
+export type Ready = () => Promise<
+  | { ready: true }
+  | { ready: "degraded"; reason: string; spool: SpoolState }
+  | { ready: false; reason: string }
+>;
+
+type SpoolState = { events: number; bytes: number; oldestAt: Date | null; setAside: number };
 
 const CACHE = "public, max-age=300";
 const STYLE_HASH = createHash("sha256").update(STYLE).digest("base64");
@@ -44,9 +53,15 @@ export function pageRoutes(deps: {
   pages.get("/healthz", (c) => c.json({ status: "up" }, 200, { "Cache-Control": "no-store" }));
   pages.get("/readyz", async (c) => {
     const state = await readiness(deps.ready, deps.logger);
-    return state.ready
-      ? c.json({ status: "ready" }, 200, { "Cache-Control": "no-store" })
-      : c.json({ status: "not ready", reason: state.reason }, 503, { "Cache-Control": "no-store" });
+    const headers = { "Cache-Control": "no-store" };
+    switch (state.ready) {
+      case true:
+        return c.json({ status: "ready" }, 200, headers);
+      case "degraded":
+        return c.json({ status: "degraded", reason: state.reason, spool: state.spool }, 200, headers);
+      case false:
+        return c.json({ status: "not ready", reason: state.reason }, 503, headers);
+    }
   });
   pages.get("/metrics", async (c) =>
     c.body(await deps.metrics.registry.metrics(), 200, {

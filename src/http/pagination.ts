@@ -38,7 +38,10 @@ export type Page = { limit: number; cursor: string | null };
 export function listOf<Item extends z.ZodType>(item: Item) {
   return z.object({
     items: z.array(item),
-    nextCursor: z.string().nullable().openapi({ description: "Null on the last page." }),
+    nextCursor: z
+      .string()
+      .nullable()
+      .openapi({ description: "Null on the last page.", example: "AZicKn08fMOYxNwMDAc5jw" }),
   });
 }
 

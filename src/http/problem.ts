@@ -7,12 +7,18 @@ import { AppError, type ErrorCode, type FieldProblem } from "../errors.ts";
 import type { ApiEnv } from "./env.ts";
 import { requestIdOf } from "./request-id.ts";
 
-export type ProblemCode = ErrorCode | "method_not_allowed" | "unsupported_media_type" | "internal";
+export type ProblemCode =
+  | ErrorCode
+  | "forbidden"
+  | "method_not_allowed"
+  | "unsupported_media_type"
+  | "internal";
 
 /** Every kind of error answer there is; `type` is `urn:edgr:problem:` and the code. */
 export const PROBLEMS = {
   invalid: { status: 400, title: "The request is not valid" },
   unauthorized: { status: 401, title: "A valid API key is needed" },
+  forbidden: { status: 403, title: "The request is not allowed" },
   not_found: { status: 404, title: "There is nothing here" },
   method_not_allowed: { status: 405, title: "This address does not take that method" },
   conflict: { status: 409, title: "The request conflicts with what is already there" },
@@ -87,7 +93,9 @@ export function fieldsOf(
     if (issue.code === "unrecognized_keys") {
       return issue.keys.map((key) => ({ field: fieldPath([...path, key]), reason: "is not a known field" }));
     }
-    const closest = issue.code === "invalid_union" ? closestBranch(issue.errors) : [];
+    // A union that has words of its own for this input says them; otherwise the branch that was meant speaks.
+    const closest =
+      issue.code === "invalid_union" && issue.message === "Invalid input" ? closestBranch(issue.errors) : [];
     return closest.length > 0
       ? fieldsOf(closest, path)
       : [{ field: fieldPath(path), reason: reasonOf(issue) }];
@@ -110,7 +118,18 @@ function reasonOf(issue: z.core.$ZodIssue): string {
 }
 
 function closestBranch(branches: readonly z.core.$ZodIssue[][]): readonly z.core.$ZodIssue[] {
-  return branches.reduce((best, branch) => (branch.length < best.length ? branch : best), branches[0] ?? []);
+  return branches.reduce(
+    (best, branch) => (distance(branch) < distance(best) ? branch : best),
+    branches[0] ?? [],
+  );
+}
+
+/** A branch that does not know a key that was given means another kind of thing, however little else it has against it. */
+function distance(branch: readonly z.core.$ZodIssue[]): number {
+  const unknownKeys = branch.flatMap((issue) =>
+    issue.code === "unrecognized_keys" && issue.path.length === 0 ? issue.keys : [],
+  );
+  return unknownKeys.length * MAX_FIELDS + Math.min(branch.length, MAX_FIELDS - 1);
 }
 
 function problemOf(error: unknown): Problem {
@@ -127,7 +146,7 @@ function problemOf(error: unknown): Problem {
       fields: [],
     };
   }
-  if (UNREACHABLE.test(sqlState) || (error instanceof Error && LOST_CONNECTION.test(error.message))) {
+  if (UNREACHABLE.test(sqlState) || (error instanceof Error && isLostConnection(error))) {
     return {
       code: "unavailable",
       detail: "The database does not answer. Try again in a few seconds.",
@@ -139,6 +158,11 @@ function problemOf(error: unknown): Problem {
     detail: "Something went wrong on our side; quote the request id to report it.",
     fields: [],
   };
+}
+
+// A Unix socket that nobody listens on is ENOENT, as is a file that is not there: the call tells them apart.
+function isLostConnection(error: Error): boolean {
+  return ("syscall" in error && error.syscall === "connect") || LOST_CONNECTION.test(error.message);
 }
 
 const UNIQUE_VIOLATION = "23505";

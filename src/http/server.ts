@@ -1,6 +1,7 @@
 import { createServer } from "node:net";
 import { AppError } from "../errors.ts";
 import type { Bindings } from "./env.ts";
+import { MAX_FILE_BYTES } from "./file-body.ts";
 
 export type App = { fetch(request: Request, bindings: Bindings): Response | Promise<Response> };
 
@@ -11,7 +12,8 @@ export type HttpServer = {
 
 export type Address = { host: string; port: number };
 
-const MAX_BODY_BYTES = 16 * 1024 * 1024;
+// The largest file; whoever reads another body stops at a limit of its own.
+const MAX_BODY_BYTES = MAX_FILE_BYTES;
 const IDLE_TIMEOUT_SECONDS = 30;
 
 /**

@@ -1,6 +1,14 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { sql } from "kysely";
 import { createTestApp, type TestApp } from "../../test/support/app.ts";
+import {
+  append,
+  beginCampaign,
+  createCredential,
+  eventOf,
+  listRuns,
+  projectAll,
+} from "../../test/support/campaigns.ts";
 import { contactRoutes } from "../contacts/routes.ts";
 import { suppressionRoutes } from "./routes.ts";
 
@@ -35,7 +43,10 @@ test("an address is suppressed once for each reason, in lower case", async () =>
     channel: "email",
     address: "ann@example.com",
     reason: "manual",
+    detail: null,
     contactId: null,
+    messageId: null,
+    eventId: null,
   });
   expect(again.status).toBe(200);
   expect(again.body).toEqual(first.body);
@@ -92,6 +103,39 @@ test("suppressing and its event happen once with one Idempotency-Key", async () 
   expect(await eventsOf(contactId)).toHaveLength(1);
 });
 
+test("a bounce shows its message and its event; lifted, neither it nor earlier soft bounces count any more", async () => {
+  const { db } = api.database;
+  const credentialId = await createCredential(db, api.customer.id, {});
+  const hello = { id: "hello", type: "message", channel: "email", credentialId, subject: "Hi", html: "Hi" };
+  const { campaignId } = await beginCampaign(db, api.customer.id, { nodes: [hello], edges: [] });
+  const [run] = await listRuns(db, campaignId);
+  if (run === undefined) throw new Error("nothing was enrolled");
+  const bounce = async (data: { [name: string]: string | boolean }, minutes: number) => {
+    const event = eventOf(run, "message_bounced", { at: new Date(NOW.getTime() + minutes * 60_000), data });
+    await append(db, event);
+    await projectAll(db);
+    return event;
+  };
+  const listed = async () => (await api.call("GET", "/api/v1/suppressions?email=c0@example.com")).body.items;
+
+  await bounce({ soft: true }, -9);
+  await bounce({ soft: true }, -8);
+  const told = { suppress: "bounce", bounceSubType: "Suppressed" };
+  const { id: eventId } = await bounce(told, -7);
+  const [shown] = await listed();
+  const { messageId, contactId } = run;
+  const expected = { reason: "bounce", detail: "provider_suppressed", messageId, contactId, eventId };
+  expect(shown).toMatchObject(expected);
+
+  expect((await lift(shown?.id ?? "")).status).toBe(204);
+  await bounce({ suppress: "bounce" }, -6);
+  await bounce({ soft: true }, 1);
+  await bounce({ soft: true }, 2);
+  expect(await listed()).toEqual([]);
+  await bounce({ soft: true }, 3);
+  expect(await listed()).toMatchObject([{ reason: "bounce", detail: "soft_bounces" }]);
+});
+
 test("a list is filtered by reason and by email, newest first", async () => {
   await suppress({ email: "x@example.org", reason: "complaint" });
   const later = await suppress({ email: "x@example.org", reason: "bounce" });
@@ -105,4 +149,33 @@ test("a list is filtered by reason and by email, newest first", async () => {
     `/api/v1/suppressions?email=x@example.org&limit=1&cursor=${page.body.nextCursor}`,
   );
   expect(next.body).toMatchObject({ items: [{ reason: "complaint" }], nextCursor: null });
+});
+
+test("a suppressed domain stops every address at it, and none at its subdomains", async () => {
+  const at = await createContact("Gus@Blocked.example");
+  const below = await createContact("gus@mail.blocked.example");
+  const { status, body } = await api.call("POST", "/api/v1/suppressions", {
+    body: { domain: "Blocked.Example", reason: "complaint" },
+  });
+  expect([status, body.address]).toEqual([201, "@blocked.example"]);
+  const suppressed = async (id: string) => (await api.call("GET", `/api/v1/contacts/${id}`)).body.suppressed;
+  expect(await suppressed(at)).toEqual(["complaint"]);
+  expect(await suppressed(below)).toEqual([]);
+  const listed = await api.call("GET", "/api/v1/suppressions?domain=blocked.example");
+  expect(listed.body.items.map((item) => item.id)).toEqual([body.id]);
+  expect((await lift(body.id)).status).toBe(204);
+  expect(await suppressed(at)).toEqual([]);
+  expect(await eventsOf(at)).toEqual([]);
+});
+
+test.each([
+  [{}, "email"],
+  [{ email: "a@example.com", domain: "example.com" }, "email"],
+  [{ domain: "not a domain" }, "domain"],
+  [{ domain: "@example.com" }, "domain"],
+  [{ domain: "com" }, "domain"],
+])("%j suppresses nothing", async (body, field) => {
+  const answer = await suppress(body);
+  expect(answer.status).toBe(400);
+  expect(answer.body.errors.map((error) => error.field)).toEqual([field]);
 });

@@ -67,27 +67,40 @@ export function exampleOf(schema: Schema, schemas: Schemas, depth = 0): unknown 
   return types.includes("boolean") ? true : null;
 }
 
-function rowsOf(schema: Schema, schemas: Schemas, prefix: string, depth: number): FieldRow[] {
+function rowsOf(
+  schema: Schema,
+  schemas: Schemas,
+  prefix: string,
+  depth: number,
+  around: readonly Schema[] = [],
+): FieldRow[] {
   if (depth > MAX_DEPTH) return [];
   if (schema.type === "array" && schema.items !== undefined) {
-    return rowsOf(resolve(schema.items, schemas), schemas, `${prefix}[].`, depth + 1);
+    return rowsOf(resolve(schema.items, schemas), schemas, `${prefix}[].`, depth + 1, around);
   }
   const required = new Set(schema.required);
   return Object.entries(schema.properties ?? {}).flatMap(([name, given]) => {
     const field = resolve(given, schemas);
     const path = `${prefix}${name}`;
     const row = { path, type: typeName(given, schemas), required: required.has(name), notes: notesOf(field) };
-    return [row, ...nestedRows(field, schemas, path, depth + 1)];
+    return [row, ...nestedRows(field, schemas, path, depth + 1, around)];
   });
 }
 
-function nestedRows(field: Schema, schemas: Schemas, path: string, depth: number): FieldRow[] {
-  if (depth > MAX_DEPTH) return [];
+/** @param around what the field is inside of: a schema that holds itself is opened once */
+function nestedRows(
+  field: Schema,
+  schemas: Schemas,
+  path: string,
+  depth: number,
+  around: readonly Schema[],
+): FieldRow[] {
   const inner = field.items === undefined ? field : resolve(field.items, schemas);
+  if (depth > MAX_DEPTH || around.includes(inner)) return [];
   const prefix = field.items === undefined ? `${path}.` : `${path}[].`;
   const objects = [inner, ...variantsOf(inner).map((variant) => resolve(variant, schemas))];
   const rows = objects.flatMap((object) =>
-    object.properties === undefined ? [] : rowsOf(object, schemas, prefix, depth),
+    object.properties === undefined ? [] : rowsOf(object, schemas, prefix, depth, [...around, inner]),
   );
   // Variants of a union share fields such as `id`: one line each is enough.
   return [...new Map(rows.map((row) => [`${row.path} ${row.type}`, row])).values()];
