@@ -1,5 +1,6 @@
 import { sql } from "kysely";
 import type { Page } from "../http/pagination.ts";
+import { keepTopics } from "../inbound/ses/topic-queries.ts";
 import type { Db } from "../storage/pool.ts";
 import { type SmtpCredential, type SmtpSettings, smtpSettings } from "./schema.ts";
 import { EMPTY_SECRET_BYTES, openSecret } from "./secret-box.ts";
@@ -56,6 +57,7 @@ export async function insertCredential(
     insert into credential (customer_id, id, type, name, settings, secret)
     values (${customerId}, ${credential.id}, 'smtp', ${credential.name},
       ${JSON.stringify(credential.settings)}::jsonb, ${credential.secret})`.execute(db);
+  await keepTopics(db, customerId);
 }
 
 export async function findCredential(db: Db, customerId: string, id: string): Promise<Credential | null> {
@@ -100,10 +102,42 @@ export async function saveCredential(
       secret = coalesce(${credential.secret}, secret), updated_at = now(), status_reason = null,
       status = case status when 'failing' then 'active' else status end
     where customer_id = ${customerId} and id = ${credential.id}`.execute(db);
+  await keepTopics(db, customerId);
 }
 
 export async function deleteCredential(db: Db, customerId: string, id: string): Promise<void> {
   await sql`delete from credential where customer_id = ${customerId} and id = ${id}`.execute(db);
+  await sql`delete from credential_day where customer_id = ${customerId} and credential_id = ${id}`.execute(
+    db,
+  );
+  await keepTopics(db, customerId);
+}
+
+/** How many attempts each of these credentials has made on its day; one that is not listed made none. */
+export async function selectSentOn(
+  db: Db,
+  customerId: string,
+  days: readonly { credentialId: string; day: string }[],
+): Promise<Map<string, number>> {
+  const { rows } = await sql<{ credentialId: string; sent: number }>`
+    select d.credential_id as "credentialId", d.sent
+    from unnest(${days.map(({ credentialId }) => credentialId)}::uuid[], ${days.map(({ day }) => day)}::date[])
+      as asked(credential_id, day)
+    join credential_day d on d.customer_id = ${customerId} and d.credential_id = asked.credential_id
+      and d.day = asked.day`.execute(db);
+  return new Map(rows.map(({ credentialId, sent }) => [credentialId, sent]));
+}
+
+/** The settings of these credentials. */
+export async function selectSettings(
+  db: Db,
+  customerId: string,
+  ids: readonly string[],
+): Promise<{ id: string; settings: SmtpSettings }[]> {
+  const { rows } = await sql<{ id: string; settings: unknown }>`
+    select id, settings from credential
+    where customer_id = ${customerId} and id = any (${ids}::uuid[]) and type = 'smtp'`.execute(db);
+  return rows.map(({ id, settings }) => ({ id, settings: smtpSettings.parse(settings) }));
 }
 
 /** The campaigns, running or paused, whose present version sends through a credential, or that have mail queued for it. */

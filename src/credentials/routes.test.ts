@@ -134,6 +134,48 @@ test("what the sender said of a credential is shown, and forgotten when it is ch
   });
 });
 
+test("a window and a warm-up are kept with their defaults, and taken away by null", async () => {
+  const sendWindow = { from: "22:00", to: "06:00", timeZone: "Europe/Paris" };
+  const warmUp = { startedOn: "2026-11-25", startPerDay: 50, growthPercent: 50, maxPerDay: 1_000 };
+  const { id, ...created } = await create({ sendWindow, warmUp });
+  expect(created).toMatchObject({
+    sendWindow: { ...sendWindow, weekdays: ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] },
+    warmUp: { ...warmUp, ceilings: null },
+    today: { timeZone: "Europe/Paris", sent: 0, ceiling: expect.any(Number) },
+  });
+  const changed = await api.ok("PATCH", `/credentials/${id}`, {
+    sendWindow: { ...sendWindow, weekdays: ["fri", "mon", "fri"] },
+    warmUp: { startedOn: "2026-11-25", ceilings: [10, 20] },
+  });
+  expect(changed).toMatchObject({
+    sendWindow: { weekdays: ["mon", "fri"] },
+    warmUp: { startPerDay: null, growthPercent: null, ceilings: [10, 20], maxPerDay: null },
+  });
+  const without = await api.ok("PATCH", `/credentials/${id}`, { sendWindow: null, warmUp: null });
+  expect(without).toMatchObject({
+    sendWindow: null,
+    warmUp: null,
+    hold: null,
+    today: { timeZone: "UTC", ceiling: null },
+  });
+});
+
+test.each([
+  ["sendWindow.from", { sendWindow: { from: "9:00", to: "17:00", timeZone: "UTC" } }],
+  ["sendWindow.timeZone", { sendWindow: { from: "09:00", to: "17:00", timeZone: "Paris" } }],
+  ["sendWindow.timeZone", { sendWindow: { from: "09:00", to: "17:00" } }],
+  ["sendWindow.weekdays", { sendWindow: { from: "09:00", to: "17:00", timeZone: "UTC", weekdays: [] } }],
+  ["warmUp.startedOn", { warmUp: { startedOn: "2026-02-30", startPerDay: 1, growthPercent: 1 } }],
+  ["warmUp.growthPercent", { warmUp: { startedOn: "2026-11-25", startPerDay: 1 } }],
+  ["warmUp.startPerDay", { warmUp: { startedOn: "2026-11-25" } }],
+  ["warmUp.ceilings", { warmUp: { startedOn: "2026-11-25", ceilings: [1], startPerDay: 1 } }],
+  ["warmUp.ceilings.1", { warmUp: { startedOn: "2026-11-25", ceilings: [1, 0] } }],
+])("%s can't be that of %p", async (field, settings) => {
+  const { id } = await create();
+  const answer = await api.call("PATCH", `/api/v1/credentials/${id}`, { body: settings });
+  expect([answer.status, answer.body.errors[0]?.field]).toEqual([400, field]);
+});
+
 test("the list is newest first and goes on where the page before ended", async () => {
   const neighbour = await api.createCustomer("lists credentials");
   const ids = [];

@@ -8,6 +8,9 @@ import { listOf, pageQuery, toPage } from "../http/pagination.ts";
 import { invalid } from "../http/problem.ts";
 import { inTransaction } from "../http/transaction.ts";
 import { withChannel } from "../messages/one-off.ts";
+import type { Db } from "../storage/pool.ts";
+import { splitAwsSecret } from "./aws.ts";
+import { saveAwsSecret } from "./aws-queries.ts";
 import {
   type Credential,
   deleteCredential,
@@ -27,6 +30,7 @@ import {
   verification,
 } from "./schema.ts";
 import { sealSecret } from "./secret-box.ts";
+import { readToday, type Today } from "./today.ts";
 
 const tags = ["Credentials"];
 
@@ -96,49 +100,66 @@ const verify = createRoute({
 });
 
 /** @param deps.answerWithinMs how long a mail server may take to let us in before `verify` says that it does not */
-export function credentialRoutes(deps: { encryptionKey: Buffer; answerWithinMs: number }): ApiRoutes {
+export function credentialRoutes(deps: {
+  encryptionKey: Buffer;
+  answerWithinMs: number;
+  now: () => Date;
+}): ApiRoutes {
   const routes = new OpenAPIHono<ApiEnv>();
+  const present = (db: Db, customerId: string, credential: Credential | null) =>
+    presentWithToday(db, customerId, credential, deps.now());
   const seal = (customerId: string, id: string, password: string | null) =>
     sealSecret(deps.encryptionKey, `${customerId}/${id}`, password ?? "");
 
   routes.openapi(create, async (c) => {
-    const { type, name, password, ...settings } = c.req.valid("json");
+    const { type, name, password, ses: given, ...rest } = c.req.valid("json");
     const { customerId } = c.var;
+    const { ses, secret: awsSecret } = splitAwsSecret(given, null);
+    const settings = { ...rest, ses };
     refusePasswordWithoutUsername(settings.username, password !== null);
     const id = newId();
     const secret = seal(customerId, id, password);
     const created = await inTransaction(c.var.db, async (db) => {
       await insertCredential(db, customerId, { id, name, settings, secret });
+      await saveAwsSecret(db, deps.encryptionKey, customerId, id, awsSecret ?? null);
       return await findCredential(db, customerId, id);
     });
-    return c.json(present(created), 201);
+    return c.json(await present(c.var.db, customerId, created), 201);
   });
 
   routes.openapi(list, async (c) => {
     const { limit, cursor } = c.req.valid("query");
     const page = toPage(await selectCredentials(c.var.db, c.var.customerId, { limit, cursor }), limit);
-    return c.json({ ...page, items: page.items.map(present) }, 200);
+    const today = await readToday(c.var.db, c.var.customerId, page.items, deps.now().getTime());
+    return c.json({ ...page, items: page.items.map((item) => withToday(item, today)) }, 200);
   });
 
   routes.openapi(read, async (c) => {
-    return c.json(present(await findCredential(c.var.db, c.var.customerId, c.req.valid("param").id)), 200);
+    const { db, customerId } = c.var;
+    const found = await findCredential(db, customerId, c.req.valid("param").id);
+    return c.json(await present(db, customerId, found), 200);
   });
 
   routes.openapi(change, async (c) => {
     const { id } = c.req.valid("param");
-    const { name, password, ...settings } = c.req.valid("json");
+    const { name, password, ses: given, ...settings } = c.req.valid("json");
     const { customerId } = c.var;
     const changed = await inTransaction(c.var.db, async (db) => {
       const existing = await lockCredential(db, customerId, id);
       if (existing === null) throw noSuchCredential();
-      const merged = smtpSettings.parse({ ...existing.settings, ...settings });
+      const present = existing.settings.ses;
+      const { ses, secret: awsSecret } =
+        given === undefined ? { ses: present, secret: undefined } : splitAwsSecret(given, present);
+      const merged = smtpSettings.parse({ ...existing.settings, ...settings, ses });
       const hasPassword = password === undefined ? existing.hasPassword : password !== null;
       refusePasswordWithoutUsername(merged.username, hasPassword);
       const secret = password === undefined ? null : seal(customerId, id, password);
       await saveCredential(db, customerId, { id, name: name ?? existing.name, settings: merged, secret });
+      if (awsSecret !== undefined || !merged.ses?.aws)
+        await saveAwsSecret(db, deps.encryptionKey, customerId, id, awsSecret ?? null);
       return await findCredential(db, customerId, id);
     });
-    return c.json(present(changed), 200);
+    return c.json(await present(c.var.db, customerId, changed), 200);
   });
 
   routes.openapi(remove, async (c) => {
@@ -168,12 +189,21 @@ export function credentialRoutes(deps: { encryptionKey: Buffer; answerWithinMs: 
   return routes;
 }
 
-function present(credential: Credential | null) {
+async function presentWithToday(db: Db, customerId: string, credential: Credential | null, now: Date) {
   if (credential === null) throw noSuchCredential();
+  return withToday(credential, await readToday(db, customerId, [credential], now.getTime()));
+}
+
+function withToday(credential: Credential, days: ReadonlyMap<string, Today>) {
   const { settings, ...rest } = credential;
+  const today = days.get(credential.id);
+  if (today === undefined) throw new Error("every credential has a day");
+  const { day, schedule, sent, ceiling, hold } = today;
   return {
     ...rest,
     ...settings,
+    today: { day, timeZone: schedule.timeZone, sent, ceiling },
+    hold: hold === null ? null : { reason: hold.reason, until: new Date(hold.untilMs).toISOString() },
     createdAt: rest.createdAt.toISOString(),
     updatedAt: rest.updatedAt.toISOString(),
   };

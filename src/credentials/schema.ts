@@ -1,9 +1,22 @@
 import { z } from "@hono/zod-openapi";
 import { email, id, line, time } from "../http/fields.ts";
+import { parseTopic } from "../inbound/ses/topic.ts";
+import { sendWindow, warmUp } from "./schedule-schema.ts";
 
 const MAX_NAME_LENGTH = 100;
 const MAX_SENDER_NAME_LENGTH = 200;
 const MAX_PASSWORD_LENGTH = 1_000;
+
+const awsKeys = {
+  region: z
+    .string()
+    .regex(/^[a-z]{2,4}(-[a-z]+)+-\d$/, "must be an AWS region such as us-east-1")
+    .openapi({ example: "us-east-1" }),
+  accessKeyId: z
+    .string()
+    .regex(/^[A-Za-z0-9]{16,128}$/, "must be 16 to 128 letters and digits")
+    .openapi({ example: "AKIAIOSFODNN7EXAMPLE" }),
+};
 
 const ses = z
   .strictObject({
@@ -18,9 +31,68 @@ const ses = z
       .max(20)
       .default([])
       .openapi({ example: ["arn:aws:sns:us-east-1:123456789012:edgr"] }),
-    replyDomain: line(253).nullable().default(null).openapi({ example: null }),
+    accountId: z
+      .string()
+      .regex(/^\d{12}$/, "must be the 12 digits of an AWS account")
+      .nullable()
+      .default(null)
+      .openapi({
+        description: "Its SNS topics that want to connect are shown, also before one is allowed.",
+        example: "123456789012",
+      }),
+    replyDomain: line(253)
+      .nullable()
+      .default(null)
+      .openapi({
+        description:
+          "A domain whose mail SES receives for you. Answers to what is sent go to a signed address there, unless a " +
+          "message has a `replyTo` of its own.",
+        example: null,
+      }),
+    aws: z
+      .strictObject(awsKeys)
+      .nullable()
+      .default(null)
+      .openapi({ description: "To fetch received mail from S3 with, and to set SES up.", example: null }),
   })
   .openapi({ description: "Only for Amazon SES." });
+
+/** As it is given: the secret is kept apart, as the password is; what is kept may be older than a check. */
+const sesGiven = ses.extend({
+  topicArns: z
+    .array(
+      line(300).refine(
+        (arn) => parseTopic(arn) !== null,
+        "must be the ARN of an SNS topic, such as arn:aws:sns:us-east-1:123456789012:edgr",
+      ),
+    )
+    .max(20)
+    .default([])
+    .openapi({
+      description: "SNS topics that may report on mail; each belongs to one customer only.",
+      example: ["arn:aws:sns:us-east-1:123456789012:edgr"],
+    }),
+  aws: z
+    .strictObject({
+      ...awsKeys,
+      secretAccessKey: z
+        .string()
+        .min(1, "must not be empty")
+        .max(MAX_PASSWORD_LENGTH, `must have at most ${MAX_PASSWORD_LENGTH} characters`)
+        .optional()
+        .openapi({
+          format: "password",
+          writeOnly: true,
+          description:
+            "Kept encrypted and never returned. May be left out while `accessKeyId` stays as it is.",
+          example: "the secret of the access key",
+        }),
+    })
+    .nullable()
+    .default(null),
+});
+
+export type SesGiven = z.infer<typeof sesGiven>;
 
 const fields = {
   host: z
@@ -53,6 +125,8 @@ const fields = {
     description: "Connections to the server at once, at most.",
     example: 5,
   }),
+  sendWindow: sendWindow.nullable(),
+  warmUp: warmUp.nullable(),
   ses: ses.nullable(),
 };
 
@@ -66,6 +140,8 @@ export const smtpSettings = z.strictObject({
   replyTo: fields.replyTo.default(null),
   rateLimitPerSecond: fields.rateLimitPerSecond.default(14),
   maxConnections: fields.maxConnections.default(5),
+  sendWindow: fields.sendWindow.default(null),
+  warmUp: fields.warmUp.default(null),
   ses: fields.ses.default(null),
 });
 
@@ -99,15 +175,18 @@ export const newCredential = z
     type: z.literal("smtp", { error: 'must be "smtp", the only type there is so far' }),
     name,
     ...smtpSettings.shape,
+    ses: sesGiven.nullable().default(null),
     password: password.default(null),
   })
   .openapi("NewCredential");
 
 export const credentialChange = z
-  .strictObject({ name, ...fields, password })
+  .strictObject({ name, ...fields, ses: sesGiven.nullable(), password })
   .partial()
   .openapi("CredentialChange", {
-    description: "What is not given stays. `password`: null removes it. `ses` is replaced as a whole.",
+    description:
+      "What is not given stays. `password`: null removes it. `ses`, `sendWindow` and `warmUp` are replaced as a " +
+      "whole. A lane that is sending goes on with the new settings within seconds.",
   });
 
 export const credential = z
@@ -122,6 +201,19 @@ export const credential = z
       example: "active",
     }),
     statusReason: z.string().nullable().openapi({ description: "What the server said.", example: null }),
+    today: z.object({
+      day: z.iso.date().openapi({ example: "2026-11-25" }),
+      timeZone: z.string().openapi({ description: "Whose day it is.", example: "Europe/Paris" }),
+      sent: z.int().openapi({ type: "integer", description: "Attempts made on this day.", example: 31 }),
+      ceiling: z
+        .int()
+        .nullable()
+        .openapi({ type: ["integer", "null"], description: "Of `warmUp`; null: none.", example: 50 }),
+    }),
+    hold: z
+      .object({ reason: z.enum(["send_window", "warm_up"]), until: time() })
+      .nullable()
+      .openapi({ description: "Why it sends nothing just now, and until when.", example: null }),
     createdAt: time(),
     updatedAt: time(),
   })

@@ -9,8 +9,18 @@ export type Customer = {
   ipPolicy: (typeof IP_POLICIES)[number];
   confirmUnsubscribe: boolean;
   postalAddress: string | null;
+  frequencyCap: FrequencyCap | null;
+  activityRetentionDays: number | null;
+  eventRetentionDays: number | null;
+  softBounceLimit: SoftBounceLimit | null;
   createdAt: Date;
 };
+
+/** At most so many messages to a contact within a time, an ISO 8601 duration, over all campaigns. */
+export type FrequencyCap = { messages: number; per: string };
+
+/** After how many soft bounces, within how many days and with no delivery in between, an address is suppressed. */
+export type SoftBounceLimit = { bounces: number; days: number };
 
 export type ApiKey = {
   id: string;
@@ -23,7 +33,12 @@ export type ApiKey = {
 };
 
 const customerColumns = sql`customer_id as id, name, ip_policy as "ipPolicy",
-  confirm_unsubscribe as "confirmUnsubscribe", postal_address as "postalAddress", created_at as "createdAt"`;
+  confirm_unsubscribe as "confirmUnsubscribe", postal_address as "postalAddress", created_at as "createdAt",
+  case when frequency_cap_per is not null
+    then jsonb_build_object('messages', frequency_cap_messages, 'per', frequency_cap_per) end as "frequencyCap",
+  activity_retention_days as "activityRetentionDays", event_retention_days as "eventRetentionDays",
+  case when soft_bounces is not null
+    then jsonb_build_object('bounces', soft_bounces, 'days', soft_bounce_days) end as "softBounceLimit"`;
 
 const keyColumns = sql`k.id, c.name as "customerName", k.name, k.prefix, k.created_at as "createdAt",
   k.last_used_at as "lastUsedAt", k.revoked_at as "revokedAt"`;
@@ -38,7 +53,13 @@ export async function findCustomer(db: Db, customerId: string): Promise<Customer
 export async function saveCustomer(db: Db, customer: Customer): Promise<void> {
   await sql`
     update customer set name = ${customer.name}, ip_policy = ${customer.ipPolicy},
-      confirm_unsubscribe = ${customer.confirmUnsubscribe}, postal_address = ${customer.postalAddress}
+      confirm_unsubscribe = ${customer.confirmUnsubscribe}, postal_address = ${customer.postalAddress},
+      frequency_cap_messages = ${customer.frequencyCap?.messages ?? null},
+      frequency_cap_per = ${customer.frequencyCap?.per ?? null},
+      activity_retention_days = ${customer.activityRetentionDays},
+      event_retention_days = ${customer.eventRetentionDays},
+      soft_bounces = ${customer.softBounceLimit?.bounces ?? null},
+      soft_bounce_days = ${customer.softBounceLimit?.days ?? null}
     where customer_id = ${customer.id}`.execute(db);
 }
 

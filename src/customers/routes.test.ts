@@ -21,6 +21,10 @@ test("a new account keeps whole IPs, unsubscribes at once and has no address", a
     ipPolicy: "whole",
     confirmUnsubscribe: false,
     postalAddress: null,
+    frequencyCap: null,
+    activityRetentionDays: null,
+    eventRetentionDays: null,
+    softBounceLimit: { bounces: 3, days: 30 },
   });
 });
 
@@ -43,6 +47,64 @@ test("an account can't take another's name", async () => {
   await api.createCustomer("taken");
   const answer = await patch({ name: "taken" });
   expect(answer.status).toBe(409);
+});
+
+test("how long activity and events are kept is changed one by one, and null keeps them for ever", async () => {
+  expect((await patch({ activityRetentionDays: 365 })).body).toMatchObject({
+    activityRetentionDays: 365,
+    eventRetentionDays: null,
+  });
+  expect((await patch({ eventRetentionDays: 30 })).body).toMatchObject({
+    activityRetentionDays: 365,
+    eventRetentionDays: 30,
+  });
+  expect((await patch({ activityRetentionDays: null })).body.activityRetentionDays).toBeNull();
+});
+
+test.each([
+  [{ activityRetentionDays: 0 }, "activityRetentionDays"],
+  [{ activityRetentionDays: 1.5 }, "activityRetentionDays"],
+  [{ eventRetentionDays: 29 }, "eventRetentionDays"],
+  [{ eventRetentionDays: 36_501 }, "eventRetentionDays"],
+])("%p is refused, and the field named", async (body, field) => {
+  const answer = await patch(body);
+  expect([answer.status, answer.body.errors[0]?.field]).toEqual([400, field]);
+});
+
+test("a frequency cap is kept as it was given, and taken away by null", async () => {
+  const cap = { messages: 3, per: "P1DT12H" };
+  expect((await patch({ frequencyCap: cap })).body.frequencyCap).toEqual(cap);
+  expect((await patch({ confirmUnsubscribe: false })).body.frequencyCap).toEqual(cap);
+  expect((await api.call("GET", "/api/v1/customer")).body.frequencyCap).toEqual(cap);
+  expect((await patch({ frequencyCap: null })).body.frequencyCap).toBeNull();
+});
+
+test("a limit of soft bounces is kept as it was given, and taken away by null", async () => {
+  const softBounceLimit = { bounces: 5, days: 7 };
+  expect((await patch({ softBounceLimit })).body).toMatchObject({ softBounceLimit });
+  expect((await patch({ confirmUnsubscribe: false })).body).toMatchObject({ softBounceLimit });
+  expect((await patch({ softBounceLimit: null })).body.softBounceLimit).toBeNull();
+  expect((await api.call("GET", "/api/v1/customer")).body.softBounceLimit).toBeNull();
+});
+
+test.each([
+  ["softBounceLimit.bounces", { bounces: 0, days: 30 }],
+  ["softBounceLimit.days", { bounces: 3, days: 366 }],
+  ["softBounceLimit.days", { bounces: 3 }],
+  ["softBounceLimit.days", { bounces: 3, days: 1.5 }],
+])("%s can't be that of %p", async (field, softBounceLimit) => {
+  const answer = await patch({ softBounceLimit });
+  expect([answer.status, answer.body.errors[0]?.field]).toEqual([400, field]);
+});
+
+test.each([
+  ["frequencyCap.messages", { messages: 0, per: "P1D" }],
+  ["frequencyCap.per", { messages: 1, per: "a day" }],
+  ["frequencyCap.per", { messages: 1, per: "PT0S" }],
+  ["frequencyCap.per", { messages: 1 }],
+])("%s can't be that of %p", async (field, frequencyCap) => {
+  const answer = await patch({ frequencyCap });
+  expect([answer.status, answer.body.errors[0]?.field]).toEqual([400, field]);
 });
 
 test.each([

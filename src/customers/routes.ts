@@ -1,4 +1,5 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { durationProblem } from "../campaigns/duration.ts";
 import { AppError } from "../errors.ts";
 import type { ApiEnv, ApiRoutes } from "../http/env.ts";
 import { id, line, lines, time } from "../http/fields.ts";
@@ -9,6 +10,13 @@ import { type Customer, findCustomer, IP_POLICIES, lockCustomer, saveCustomer } 
 const tags = ["Customer"];
 const MAX_NAME_LENGTH = 100;
 const MAX_ADDRESS_LENGTH = 500;
+/** Events are the source of everything else: not to be lost before anybody has noticed that something is wrong. */
+const MIN_EVENT_DAYS = 30;
+const MAX_RETENTION_DAYS = 36_500;
+const MAX_CAP_MESSAGES = 1_000;
+const MAX_DURATION_LENGTH = 40;
+const MAX_SOFT_BOUNCES = 100;
+const MAX_SOFT_BOUNCE_DAYS = 365;
 
 const ipPolicy = z.enum(IP_POLICIES).openapi({
   description: "How much of the IP of a hit is kept: all of it, its /24 or /48, or nothing.",
@@ -23,6 +31,65 @@ const postalAddress = lines(MAX_ADDRESS_LENGTH).nullable().openapi({
   example: "1 Main St\nSpringfield",
 });
 
+const frequencyCap = z
+  .strictObject({
+    messages: z
+      .int()
+      .min(1)
+      .max(MAX_CAP_MESSAGES)
+      .openapi({ type: "integer", minimum: 1, maximum: MAX_CAP_MESSAGES, example: 3 }),
+    per: z
+      .string()
+      .max(MAX_DURATION_LENGTH)
+      .superRefine((text, context) => {
+        const problem = durationProblem(text);
+        if (problem !== null) context.addIssue({ code: "custom", message: problem });
+      })
+      .openapi({
+        description: "An ISO 8601 duration, at most a year. A day has 24 hours here, a month 30 days.",
+        example: "P1D",
+      }),
+  })
+  .nullable()
+  .openapi({
+    description:
+      "No contact gets more than so many messages within so much time, over all campaigns but those with " +
+      "`ignoreFrequencyCap`, whose messages count all the same. A message that would be one more waits until the " +
+      "oldest is past that time.",
+  });
+
+const softBounceLimit = z
+  .strictObject({
+    bounces: z
+      .int()
+      .min(1)
+      .max(MAX_SOFT_BOUNCES)
+      .openapi({ type: "integer", minimum: 1, maximum: MAX_SOFT_BOUNCES, example: 3 }),
+    days: z
+      .int()
+      .min(1)
+      .max(MAX_SOFT_BOUNCE_DAYS)
+      .openapi({ type: "integer", minimum: 1, maximum: MAX_SOFT_BOUNCE_DAYS, example: 30 }),
+  })
+  .nullable()
+  .openapi({
+    description:
+      "After how many soft bounces (a full mailbox, a server that is away), within how many days and with no delivery " +
+      "in between, an address is suppressed as one that bounces. At first 3 in 30 days; null: never. A hard bounce " +
+      "and a complaint suppress at once, whatever this says.",
+  });
+
+const activityRetentionDays = retentionDays(1).openapi({
+  description:
+    "For how many days contacts' activity is kept; null keeps it for ever. Counters stay in either case.",
+  example: 730,
+});
+const eventRetentionDays = retentionDays(MIN_EVENT_DAYS).openapi({
+  description:
+    "For how many days the event log is kept, which the activity can be derived from again; null keeps it for ever.",
+  example: null,
+});
+
 const customer = z
   .object({
     id: id(),
@@ -30,12 +97,25 @@ const customer = z
     ipPolicy,
     confirmUnsubscribe,
     postalAddress: z.string().nullable().openapi({ example: null }),
+    frequencyCap,
+    activityRetentionDays,
+    eventRetentionDays,
+    softBounceLimit,
     createdAt: time(),
   })
   .openapi("Customer");
 
 const customerChange = z
-  .strictObject({ name: line(MAX_NAME_LENGTH), ipPolicy, confirmUnsubscribe, postalAddress })
+  .strictObject({
+    name: line(MAX_NAME_LENGTH).openapi({ example: "default" }),
+    ipPolicy,
+    confirmUnsubscribe,
+    postalAddress,
+    frequencyCap,
+    activityRetentionDays,
+    eventRetentionDays,
+    softBounceLimit,
+  })
   .partial()
   .openapi("CustomerChange");
 
@@ -82,6 +162,14 @@ export function customerRoutes(): ApiRoutes {
   return routes;
 }
 
+function retentionDays(min: number) {
+  return z
+    .int()
+    .min(min, `must be at least ${min}`)
+    .max(MAX_RETENTION_DAYS, `must be at most ${MAX_RETENTION_DAYS}`)
+    .nullable();
+}
+
 function changedCustomer(existing: Customer, change: z.infer<typeof customerChange>): Customer {
   return {
     ...existing,
@@ -89,6 +177,14 @@ function changedCustomer(existing: Customer, change: z.infer<typeof customerChan
     ipPolicy: change.ipPolicy ?? existing.ipPolicy,
     confirmUnsubscribe: change.confirmUnsubscribe ?? existing.confirmUnsubscribe,
     postalAddress: change.postalAddress === undefined ? existing.postalAddress : change.postalAddress,
+    frequencyCap: change.frequencyCap === undefined ? existing.frequencyCap : change.frequencyCap,
+    activityRetentionDays:
+      change.activityRetentionDays === undefined
+        ? existing.activityRetentionDays
+        : change.activityRetentionDays,
+    eventRetentionDays:
+      change.eventRetentionDays === undefined ? existing.eventRetentionDays : change.eventRetentionDays,
+    softBounceLimit: change.softBounceLimit === undefined ? existing.softBounceLimit : change.softBounceLimit,
   };
 }
 

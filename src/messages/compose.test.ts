@@ -27,6 +27,7 @@ const context: ComposeContext = {
   publicUrl: PUBLIC,
   postalAddress: "EDGR <Ltd>\n1 Main Street",
   configurationSet: null,
+  replyAddress: null,
   tokens,
   now: NOW,
 };
@@ -205,7 +206,7 @@ describe("what cannot be sent is refused with its field", () => {
     [
       { fromName: "{{ x }}" },
       "fromName",
-      "x is not available, line 1; a template knows contact, campaign.name and unsubscribeUrl",
+      "x is not available, line 1; a template knows contact, campaign.name, unsubscribeUrl, preferencesUrl and viewInBrowserUrl",
     ],
     [{ fromName: "News\nBcc: eve@example.com" }, "fromName", "it contains a line break"],
     [{ subject: "{% if %}" }, "subject", 'invalid value expression: "", line 1'],

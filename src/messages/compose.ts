@@ -1,5 +1,5 @@
 import type { Json } from "../events/event.ts";
-import { clickUrl, pixelUrl, unsubscribeUrl } from "../tracking/links.ts";
+import { clickUrl, pixelUrl, preferencesUrl, unsubscribeUrl, viewInBrowserUrl } from "../tracking/links.ts";
 import { escapeHtml, rewriteHtml } from "../tracking/rewrite.ts";
 import { DEFAULT_TOKEN_LIFE_S, nodeClaim, type Tokens, urlDigest } from "../tracking/token.ts";
 import {
@@ -37,19 +37,42 @@ export type CompiledEmail = {
   toText: (html: string) => string;
 };
 
-export type ComposeContext = {
-  ids: MessageIds;
+/** What a message says to whom, whichever message it is. */
+export type ContentContext = {
   contact: { email: string; attributes: { [name: string]: Json }; tags: string[] };
   campaignName: string;
-  /** Without a slash at its end. */
-  publicUrl: string;
   /** The sender's postal address, which laws such as CAN-SPAM want in the email; may have several lines. */
   postalAddress: string | null;
-  configurationSet: string | null;
+};
+
+/** What the links of a message are made of. */
+export type LinkContext = {
+  ids: MessageIds;
+  /** Without a slash at its end. */
+  publicUrl: string;
   tokens: Tokens;
   /** Unix milliseconds. */
   now: number;
 };
+
+export type ComposeContext = ContentContext &
+  LinkContext & {
+    configurationSet: string | null;
+    /** Where answers go that the node has no address for; null: to the sender. */
+    replyAddress: string | null;
+  };
+
+export type MessageLinks = {
+  unsubscribe: string;
+  preferences: string;
+  view: string;
+  /** Null: no pixel, whatever the node says. */
+  pixel: string | null;
+  /** Null: links stay, whatever the node says. */
+  click: ((url: string) => string) | null;
+};
+
+export type Content = { fromName: string; subject: string; html: string; text: string };
 
 export type ComposedEmail = {
   /** `name` is empty where there is none. */
@@ -67,7 +90,7 @@ export type ComposedEmail = {
 export type Refusal = { ok: false; field: string; reason: string };
 
 // Gmail cuts a message off at about 102 kB of HTML (protocols 5.1).
-const GMAIL_CLIPS_BYTES = 100_000;
+export const GMAIL_CLIPS_BYTES = 100_000;
 
 /** Checks and parses all of a node that does not depend on the contact. */
 export function compileEmail(node: EmailNode): { ok: true; email: CompiledEmail } | Refusal {
@@ -97,30 +120,47 @@ export function composeEmail(
 ): { ok: true; email: ComposedEmail; warnings: string[] } | Refusal {
   const { node } = compiled;
   const { ids, contact, configurationSet } = context;
+  const to = safeAddress("contact.email", contact.email);
+  if (!to.ok) return to;
+  const replyTo = node.replyTo ?? context.replyAddress;
+  const reply = replyTo === null ? null : safeAddress("replyTo", replyTo);
+  if (reply?.ok === false) return reply;
   const links = trackedLinks(context);
-  const envelope = composeEnvelope(compiled, context, links.unsubscribe);
-  if (!envelope.ok) return envelope;
-  const body = composeBody(compiled, context, links);
-  if (!body.ok) return body;
+  const composed = composeContent(compiled, context, links);
+  if (!composed.ok) return composed;
+  const { fromName, subject, html, text } = composed.content;
   if (configurationSet !== null && !isConfigurationSet(configurationSet))
     return { ok: false, field: "configurationSet", reason: "it is not the name of a configuration set" };
   const email = {
-    from: { name: envelope.fromName, address: node.fromEmail },
+    from: { name: fromName, address: node.fromEmail },
     to: contact.email,
-    replyTo: node.replyTo,
-    subject: envelope.subject,
-    html: body.html,
-    text: body.text,
+    replyTo,
+    subject,
+    html,
+    text,
     headers: emailHeaders(ids, links.unsubscribe, configurationSet),
     messageId: messageIdHeader(ids.messageId, node.fromEmail),
   };
-  return { ok: true, email, warnings: sizeWarnings(body.html) };
+  return { ok: true, email, warnings: sizeWarnings(html) };
 }
 
-type TrackedLinks = { unsubscribe: string; pixel: string; click: (url: string) => string };
+/** What a message says, with these links; who sends and gets it is not asked. */
+export function composeContent(
+  compiled: CompiledEmail,
+  context: ContentContext,
+  links: MessageLinks,
+): { ok: true; content: Content } | Refusal {
+  const values = variables(context, links);
+  const envelope = composeEnvelope(compiled, values);
+  if (!envelope.ok) return envelope;
+  const body = composeBody(compiled, context.postalAddress, values, links);
+  if (!body.ok) return body;
+  const { fromName, subject } = envelope;
+  return { ok: true, content: { fromName, subject, html: body.html, text: body.text } };
+}
 
-/** Every URL gets one token in a message, however often the message links to it. */
-function trackedLinks({ ids, tokens, publicUrl, now }: ComposeContext): TrackedLinks {
+/** The links of a message. Every URL gets one token in it, however often the message links to it. */
+export function trackedLinks({ ids, tokens, publicUrl, now }: LinkContext): MessageLinks {
   const claims = {
     customerId: ids.customerId,
     campaignId: ids.campaignId,
@@ -134,6 +174,8 @@ function trackedLinks({ ids, tokens, publicUrl, now }: ComposeContext): TrackedL
   const clicks = new Map<string, string>();
   return {
     unsubscribe: unsubscribeUrl(publicUrl, token),
+    preferences: preferencesUrl(publicUrl, token),
+    view: viewInBrowserUrl(publicUrl, token),
     pixel: pixelUrl(publicUrl, token),
     click(url) {
       const known = clicks.get(url);
@@ -147,12 +189,8 @@ function trackedLinks({ ids, tokens, publicUrl, now }: ComposeContext): TrackedL
 
 function composeEnvelope(
   { fromName, subject }: CompiledEmail,
-  context: ComposeContext,
-  unsubscribe: string,
+  values: TemplateVariables,
 ): { ok: true; fromName: string; subject: string } | Refusal {
-  const to = safeAddress("contact.email", context.contact.email);
-  if (!to.ok) return to;
-  const values = variables(context, unsubscribe);
   const renderedName = render("fromName", fromName, values);
   if (!renderedName.ok) return renderedName;
   const name = safeHeaderText("fromName", renderedName.text);
@@ -166,19 +204,20 @@ function composeEnvelope(
 
 function composeBody(
   { node, html, text, toText }: CompiledEmail,
-  context: ComposeContext,
-  links: TrackedLinks,
+  postalAddress: string | null,
+  values: TemplateVariables,
+  links: MessageLinks,
 ): { ok: true; html: string; text: string } | Refusal {
-  const values = variables(context, links.unsubscribe);
   const untracked = render("html", html, values);
   if (!untracked.ok) return untracked;
   const footerFor = (hasLink: boolean) => {
     const link = hasLink ? null : links.unsubscribe;
-    return node.unsubscribeLink ? { link, address: context.postalAddress } : { link: null, address: null };
+    return node.unsubscribeLink ? { link, address: postalAddress } : { link: null, address: null };
   };
   const tracked = rewriteHtml(untracked.text, {
     click: node.trackClicks ? links.click : null,
     unsubscribeUrl: links.unsubscribe,
+    ownUrls: [links.preferences, links.view],
     footer: (hasLink) => htmlFooter(footerFor(hasLink)),
     pixelUrl: node.trackOpens ? links.pixel : null,
   });
@@ -190,8 +229,14 @@ function composeBody(
   return { ok: true, html: tracked.html, text: plain.text + footer };
 }
 
-function variables({ contact, campaignName }: ComposeContext, unsubscribe: string): TemplateVariables {
-  return { contact, campaign: { name: campaignName }, unsubscribeUrl: unsubscribe };
+function variables({ contact, campaignName }: ContentContext, links: MessageLinks): TemplateVariables {
+  return {
+    contact,
+    campaign: { name: campaignName },
+    unsubscribeUrl: links.unsubscribe,
+    preferencesUrl: links.preferences,
+    viewInBrowserUrl: links.view,
+  };
 }
 
 function render(

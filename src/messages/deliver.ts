@@ -2,11 +2,13 @@ import type { Logger } from "pino";
 import type { SmtpCredential } from "../credentials/schema.ts";
 import { type Event, type Json, newEvent } from "../events/event.ts";
 import { newId } from "../events/id.ts";
+import { createReplyAddresses } from "../inbound/ses/reply-address.ts";
 import type { Db } from "../storage/pool.ts";
 import type { Tokens } from "../tracking/token.ts";
+import type { ClaimedMessage } from "./claim-queries.ts";
 import { type CompiledEmail, type ComposedEmail, compileEmail, composeEmail } from "./compose.ts";
 import { emailNode } from "./email-node.ts";
-import { type ClaimedMessage, findNodeSettings, releaseMessage } from "./queries.ts";
+import { findNodeSettings, giveAttemptBack, releaseMessage } from "./queries.ts";
 import { retryDelayMs } from "./retry.ts";
 import type { SmtpChannel } from "./smtp.ts";
 import type { SendOutcome } from "./smtp-outcome.ts";
@@ -17,6 +19,8 @@ export type DeliverDeps = {
   append: (event: Event) => Promise<void>;
   tokens: Tokens;
   publicUrl: string;
+  /** Signs the addresses that answers go to. */
+  encryptionKey: Buffer;
   now: () => number;
   random: () => number;
   log: Logger;
@@ -47,6 +51,7 @@ export async function deliverMessage(
 ): Promise<SendOutcome | null> {
   const prepared = await prepare(message, credential, nodes, deps);
   if (!prepared.ok) {
+    await untilDone(() => giveAttemptBack(deps.db, message), deps);
     await settle(message, prepared.outcome, deps);
     return null;
   }
@@ -69,8 +74,13 @@ async function settle(message: ClaimedMessage, { kind, reason }: NotSent, deps: 
     case "later":
       return postpone(message, reason, deps);
     case "unreachable": {
-      const dueAt = new Date(deps.now());
-      return untilDone(() => releaseMessage(deps.db, message, dueAt, reason, false), deps);
+      const release = {
+        dueAt: new Date(deps.now()),
+        error: reason,
+        countAttempt: false,
+        wasHandedOver: false,
+      };
+      return untilDone(() => releaseMessage(deps.db, message, release), deps);
     }
   }
 }
@@ -82,7 +92,8 @@ async function postpone(message: ClaimedMessage, reason: string, deps: DeliverDe
     return record(message, "message_failed", data, deps);
   }
   const dueAt = new Date(deps.now() + delay);
-  await untilDone(() => releaseMessage(deps.db, message, dueAt, reason, true), deps);
+  const release = { dueAt, error: reason, countAttempt: true, wasHandedOver: true };
+  await untilDone(() => releaseMessage(deps.db, message, release), deps);
 }
 
 // What fails here is the database or a fault of ours, not the recipient: the message waits its turn again.
@@ -110,6 +121,8 @@ async function compose(
   if (message.toAddress === "") return { ok: false, reason: "The contact has no email address." };
   const node = await compiledNode(message, credential, nodes, deps.db);
   if (!node.ok) return { ok: false, reason: `${node.field}: ${node.reason}` };
+  const { configurationSet = null, replyDomain = null } = credential.settings.ses ?? {};
+  const replyAddresses = createReplyAddresses(deps.encryptionKey);
   const composed = composeEmail(node.email, {
     ids: {
       customerId: message.customerId,
@@ -122,7 +135,11 @@ async function compose(
     campaignName: message.campaignName,
     publicUrl: deps.publicUrl,
     postalAddress: message.postalAddress,
-    configurationSet: credential.settings.ses?.configurationSet ?? null,
+    configurationSet,
+    replyAddress:
+      replyDomain === null
+        ? null
+        : replyAddresses.addressOf({ customerId: message.customerId, messageId: message.id }, replyDomain),
     tokens: deps.tokens,
     now: deps.now(),
   });

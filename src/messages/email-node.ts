@@ -8,26 +8,34 @@ const nodeSettings = z.object({
   replyTo: z.string().nullable(),
   subject: z.string(),
   html: z.string(),
+  // What activation made of `html`, where that is more than Liquid.
+  compiledHtml: z.string().optional(),
   text: z.string().nullable(),
   unsubscribeLink: z.boolean(),
   trackOpens: z.boolean(),
   trackClicks: z.boolean(),
 });
 
+// Of what nobody sends.
+const NOBODY = { fromEmail: "nobody@example.com", fromName: null, replyTo: null };
+
+/** A message node to be looked at: of its sender nothing shows in it. */
+export function unsentNode(settings: unknown): EmailNode {
+  const { subject, html, compiledHtml, text, unsubscribeLink, trackOpens, trackClicks } =
+    nodeSettings.parse(settings);
+  return { ...NOBODY, subject, html: compiledHtml ?? html, text, unsubscribeLink, trackOpens, trackClicks };
+}
+
 /** A message node with its credential's sender where it has none of its own. */
 export function emailNode(settings: unknown, credential: SmtpCredential): EmailNode {
   const node = nodeSettings.parse(settings);
-  const { fromEmail, fromName, replyTo } = credential.settings;
+  const { fromEmail, fromName, replyTo, ses } = credential.settings;
   const from = node.from ?? { email: fromEmail, name: fromName };
   return {
+    ...unsentNode(node),
     fromEmail: from.email,
     fromName: from.name,
-    replyTo: node.replyTo ?? replyTo,
-    subject: node.subject,
-    html: node.html,
-    text: node.text,
-    unsubscribeLink: node.unsubscribeLink,
-    trackOpens: node.trackOpens,
-    trackClicks: node.trackClicks,
+    // Where there is a domain for answers, each message has an address there.
+    replyTo: node.replyTo ?? (ses?.replyDomain ? null : replyTo),
   };
 }

@@ -19,6 +19,12 @@ export type Message = {
   providerMessageId: string | null;
   error: string | null;
   attempts: number;
+  /** The provider has said that it goes on trying. */
+  isDelayed: boolean;
+  /** Whether it is queued and in nobody's hands. */
+  isWaiting: boolean;
+  dueAt: Date;
+  postponedReason: "quiet_hours" | "frequency_cap" | "deferred" | null;
   queuedAt: Date;
   sentAt: Date | null;
   openedAt: Date | null;
@@ -35,7 +41,10 @@ export type MessageFilter =
 const columns = sql`m.id, m.direction, m.channel, m.campaign_id as "campaignId", m.node_id as "nodeId",
   m.run_id as "runId", m.enrollment_id as "enrollmentId", m.contact_id as "contactId",
   m.credential_id as "credentialId", m.to_address as "to", m.subject, m.status,
-  m.provider_message_id as "providerMessageId", m.error, m.attempts, m.queued_at as "queuedAt",
+  m.provider_message_id as "providerMessageId", m.error, m.attempts,
+  m.status = 'sent' and coalesce(r.output ? 'delayed', false) as "isDelayed",
+  m.status = 'queued' and m.claimed_by is null and m.direction = 'outbound' as "isWaiting", m.due_at as "dueAt",
+  m.postponed_reason as "postponedReason", m.queued_at as "queuedAt",
   m.sent_at as "sentAt", (r.output->>'openedAt')::timestamptz as "openedAt",
   (r.output->>'clickedAt')::timestamptz as "clickedAt", r.output->>'clickedUrl' as "clickedUrl"`;
 
@@ -104,7 +113,8 @@ export async function requeueMessage(
     for update`.execute(db);
   const { rows } = await sql<{ campaignId: string; runId: string; contactId: string }>`
     with requeued as (
-      update message set status = 'queued', attempts = 0, due_at = now(), error = null
+      update message set status = 'queued', attempts = 0, due_at = now(), error = null, handed_at = null,
+        postponed_reason = null
       where customer_id = ${customerId} and id = ${id} and direction = 'outbound' and run_id is not null
         and status in ('failed', 'uncertain')
       returning campaign_id, run_id, contact_id

@@ -14,14 +14,11 @@ import {
 import { createTestDatabase, type TestDatabase } from "../../test/support/database.ts";
 import { listMessages } from "../../test/support/sending.ts";
 import { LOCKS } from "../storage/locks.ts";
-import {
-  claimMessages,
-  listCredentialsWithWork,
-  releaseMessage,
-  reportUncertainMessages,
-} from "./queries.ts";
+import { claimMessages } from "./claim-queries.ts";
+import { listCredentialsWithWork, releaseMessage, reportUncertainMessages } from "./queries.ts";
 
 const WORKER = 7;
+const TODAY = { day: "2026-11-25", ceiling: null };
 
 let database: TestDatabase;
 let customerId: string;
@@ -65,7 +62,8 @@ async function dueAt(campaign: { campaignId: string }, secondsAgo: number, conta
 }
 
 const claim = (limit: number, worker = WORKER) =>
-  claimMessages(database.db, { customerId, credentialId }, worker, limit);
+  claimMessages(database.db, { customerId, credentialId }, { worker, limit, look: limit, ...TODAY });
+const deferred = (dueAt: Date) => ({ dueAt, error: "451 Later", countAttempt: true, wasHandedOver: true });
 const recover = () => database.db.transaction().execute(reportUncertainMessages);
 const messages = (campaign: { campaignId: string }) => listMessages(database, campaign.campaignId);
 
@@ -136,7 +134,9 @@ describe("claiming", () => {
     await queue();
     await queue();
     const withWork = await listCredentialsWithWork(database.db);
-    expect(withWork.filter((ref) => ref.customerId === customerId)).toEqual([{ customerId, credentialId }]);
+    expect(withWork.filter((ref) => ref.customerId === customerId)).toEqual([
+      { customerId, credentialId, revision: expect.any(String) },
+    ]);
   });
 
   test("withdraws a message that comes back after its enrollment is over", async () => {
@@ -160,14 +160,14 @@ describe("claiming", () => {
     const clicked = { agent: "human", data: { clickedUrl: "https://example.com/buy" } } as const;
     await append(database.db, eventOf(run, "email_clicked", clicked));
     await projectAll(database.db);
-    await releaseMessage(database.db, next, new Date(), "451 Later", true);
-    expect(await claim(10)).toEqual({ messages: [], left: 1 });
+    await releaseMessage(database.db, next, deferred(new Date()));
+    expect(await claim(10)).toEqual({ messages: [], left: 1, isFull: false });
     expect((await messages(campaign)).find(({ id }) => id === next.id)).toMatchObject({
       status: "cancelled",
       runStatus: "cancelled",
       isClaimed: false,
     });
-    expect(await claim(10)).toEqual({ messages: [], left: 0 });
+    expect(await claim(10)).toEqual({ messages: [], left: 0, isFull: false });
   });
 });
 
@@ -182,7 +182,8 @@ describe("a message that came back", () => {
     ] as const) {
       const [message] = (await claim(1)).messages;
       if (message === undefined) throw new Error("nothing was claimed");
-      await releaseMessage(database.db, message, new Date(0), "why", counts);
+      const release = { dueAt: new Date(0), error: "why", countAttempt: counts, wasHandedOver: counts };
+      await releaseMessage(database.db, message, release);
       expect((await messages(campaign))[0]).toMatchObject({ attempts, isClaimed: false, error: "why" });
     }
   });

@@ -1,30 +1,12 @@
 import { sql } from "kysely";
-import type { Json } from "../events/event.ts";
-import { newEvent } from "../events/event.ts";
-import { newId } from "../events/id.ts";
-import { appendEvents, holdAppendLock } from "../events/queries.ts";
+import { holdAppendLock } from "../events/queries.ts";
 import { LOCKS } from "../storage/locks.ts";
 import type { Db } from "../storage/pool.ts";
 
-export type ClaimedMessage = {
-  customerId: string;
-  id: string;
-  campaignId: string;
-  campaignName: string;
-  version: number;
-  nodeId: string;
-  runId: string;
-  contactId: string;
-  /** Empty when the contact had none when the message was queued. */
-  toAddress: string;
-  contactExists: boolean;
-  attempts: number;
-  attributes: { [key: string]: Json };
-  tags: string[];
-  postalAddress: string | null;
-};
-
 export type CredentialRef = { customerId: string; credentialId: string };
+
+/** `revision` changes with the credential's settings. */
+export type CredentialWork = CredentialRef & { revision: string };
 
 /**
  * Whether a message is in the queue and in nobody's hands, for looking up messages by their key. It is put so that
@@ -40,9 +22,9 @@ export function isWaitingToBeSent(message: string) {
  * The credentials that have a message due in a running campaign. It asks for the oldest, though any would do: that
  * takes the planner to the queue's index, where a mere `exists` lets it read the whole table.
  */
-export async function listCredentialsWithWork(db: Db): Promise<CredentialRef[]> {
-  const { rows } = await sql<CredentialRef>`
-    select cr.customer_id as "customerId", cr.id as "credentialId"
+export async function listCredentialsWithWork(db: Db): Promise<CredentialWork[]> {
+  const { rows } = await sql<CredentialWork>`
+    select cr.customer_id as "customerId", cr.id as "credentialId", cr.updated_at::text as revision
     from credential cr
     cross join lateral (
       select from campaign c
@@ -59,121 +41,57 @@ export async function listCredentialsWithWork(db: Db): Promise<CredentialRef[]> 
   return rows;
 }
 
-/**
- * Claims due messages of running campaigns for a worker, oldest first, each for one worker only. In the same
- * transaction the suppression list is looked at once more: whoever is on it leaves the queue by a
- * `contact_suppressed` event and is not among the claimed. Nor is a message whose enrollment is over: it was in a
- * worker's hands when the exit withdrew the others, came back, and is withdrawn now.
- * @returns the claimed messages, and how many left the queue without being claimed
- */
-export async function claimMessages(
-  database: Db,
-  credential: CredentialRef,
-  worker: number,
-  limit: number,
-): Promise<{ messages: ClaimedMessage[]; left: number }> {
-  return database.transaction().execute(async (db) => {
-    const due = await takeDueMessages(db, credential, worker, limit);
-    const suppressed = due.filter((message) => message.suppressedFor !== null && !message.isOver);
-    await appendEvents(
-      db,
-      suppressed.map((message) =>
-        newEvent({
-          id: newId(),
-          type: "contact_suppressed",
-          at: new Date(),
-          customerId: message.customerId,
-          campaignId: message.campaignId,
-          runId: message.runId,
-          messageId: message.id,
-          contactId: message.contactId,
-          data: { reason: message.suppressedFor },
-        }),
-      ),
-    );
-    const messages = due.filter((message) => message.suppressedFor === null && !message.isOver);
-    return { messages, left: due.length - messages.length };
-  });
-}
+/** A claim of a message, as `claimMessages` made it. */
+export type ClaimRef = {
+  customerId: string;
+  id: string;
+  credentialId: string;
+  claimedAt: string;
+  day: string;
+};
 
-type DueMessage = ClaimedMessage & { suppressedFor: string | null; isOver: boolean };
+export type Release = {
+  dueAt: Date;
+  /** What went wrong. */
+  error: string;
+  /** False when it is not the message's fault, so that an outage does not use its attempts up. */
+  countAttempt: boolean;
+  /** Whether the server was asked: only then the attempt counts on the credential's day. */
+  wasHandedOver: boolean;
+};
 
-async function takeDueMessages(
-  db: Db,
-  credential: CredentialRef,
-  worker: number,
-  limit: number,
-): Promise<DueMessage[]> {
-  const { rows } = await sql<DueMessage>`
-    with oldest as (
-      select m.customer_id, m.id
-      from campaign c
-      cross join lateral (
-        select customer_id, id, due_at
-        from message
-        where customer_id = ${credential.customerId} and credential_id = ${credential.credentialId}
-          and campaign_id = c.id and status = 'queued' and claimed_by is null and due_at <= now()
-        order by due_at limit ${limit}
-      ) m
-      where c.customer_id = ${credential.customerId} and c.status = 'active'
-        and exists (
-          select from credential cr where cr.customer_id = ${credential.customerId}
-            and cr.id = ${credential.credentialId} and cr.status <> 'disabled')
-      order by m.due_at limit ${limit}
-    ), due as (
-      select m.customer_id, m.id,
-        (select en.status = 'completed' from enrollment en
-          where en.customer_id = m.customer_id and en.id = m.enrollment_id) as is_over
-      from oldest
-      join message m on m.customer_id = oldest.customer_id and m.id = oldest.id and ${isWaitingToBeSent("m")}
-      for update of m skip locked
-    ), withdrawn as (
-      update message m set status = 'cancelled'
-      from due where is_over and m.customer_id = due.customer_id and m.id = due.id
-      returning m.*
-    ), withdrawn_runs as (
-      update node_run r set status = 'cancelled', finished_at = now()
-      from withdrawn where r.customer_id = withdrawn.customer_id and r.id = withdrawn.run_id
-        and r.status = 'running'
-    ), claimed as (
-      update message m set claimed_by = ${worker}, claimed_at = now(), attempts = m.attempts + 1
-      from due where not is_over and m.customer_id = due.customer_id and m.id = due.id
-      returning m.*
-    ), taken as (
-      select *, false as is_over from claimed union all select *, true from withdrawn
-    )
-    select t.customer_id as "customerId", t.id, t.campaign_id as "campaignId", c.name as "campaignName",
-      t.version, t.node_id as "nodeId", t.run_id as "runId", t.contact_id as "contactId",
-      t.to_address as "toAddress", ct.id is not null as "contactExists", t.attempts, t.is_over as "isOver",
-      coalesce(ct.attributes, '{}') as attributes, coalesce(ct.tags, '{}') as tags,
-      cu.postal_address as "postalAddress",
-      (select min(s.reason) from suppression s
-        where s.customer_id = t.customer_id and s.channel = 'email' and s.address = lower(t.to_address)
-      ) as "suppressedFor"
-    from taken t
-    join campaign c on c.customer_id = t.customer_id and c.id = t.campaign_id
-    join customer cu on cu.customer_id = t.customer_id
-    left join contact ct on ct.customer_id = t.customer_id and ct.id = t.contact_id
-    order by t.due_at`.execute(db);
-  return rows;
-}
-
-/**
- * Puts a claimed message back into the queue.
- * @param countAttempt false when the message was never handed over, so that an outage does not use its attempts up
- */
-export async function releaseMessage(
-  db: Db,
-  message: { customerId: string; id: string },
-  dueAt: Date,
-  reason: string,
-  countAttempt: boolean,
-): Promise<void> {
+/** Puts a claimed message back into the queue; doing it again changes nothing, whoever claimed it meanwhile. */
+export async function releaseMessage(db: Db, claim: ClaimRef, release: Release): Promise<void> {
   await sql`
-    update message
-    set claimed_by = null, claimed_at = null, due_at = ${dueAt}, error = ${reason},
-      attempts = attempts - ${countAttempt ? 0 : 1}
-    where customer_id = ${message.customerId} and id = ${message.id} and status = 'queued'`.execute(db);
+    with released as (
+      update message
+      set claimed_by = null, claimed_at = null, handed_at = null, due_at = ${release.dueAt}, error = ${release.error},
+        attempts = attempts - ${release.countAttempt ? 0 : 1},
+        postponed_reason = ${release.countAttempt ? "deferred" : null}
+      where customer_id = ${claim.customerId} and id = ${claim.id} and status = 'queued'
+        and claimed_at = ${claim.claimedAt}::timestamptz
+      returning 1
+    )
+    update credential_day set sent = sent - 1
+    where ${!release.wasHandedOver} and ${ofDay(claim)} and exists (select from released)`.execute(db);
+}
+
+/** Takes a claimed message that the server was never asked about out of its credential's day, once. */
+export async function giveAttemptBack(db: Db, claim: ClaimRef): Promise<void> {
+  await sql`
+    with kept as (
+      update message set handed_at = null
+      where customer_id = ${claim.customerId} and id = ${claim.id} and handed_at is not null
+        and claimed_at = ${claim.claimedAt}::timestamptz
+      returning 1
+    )
+    update credential_day set sent = sent - 1 where ${ofDay(claim)} and exists (select from kept)`.execute(
+    db,
+  );
+}
+
+function ofDay({ customerId, credentialId, day }: ClaimRef) {
+  return sql`customer_id = ${customerId} and credential_id = ${credentialId} and day = ${day}`;
 }
 
 /** What a message node says, as its version was activated; null when there is none. */
@@ -203,7 +121,7 @@ export async function reportUncertainMessages(db: Db): Promise<number> {
     with lost as (
       select m.customer_id, m.id
       from message m
-      where m.status = 'queued' and m.claimed_by is not null
+      where m.claimed_by is not null
         and not exists (
           select from pg_locks l
           where l.locktype = 'advisory' and l.granted and l.classid = ${LOCKS.sender} and l.objid = m.claimed_by
@@ -220,4 +138,66 @@ export async function reportUncertainMessages(db: Db): Promise<number> {
         || 'It may have been sent, so it is not sent again.')
     from lost join message m on m.customer_id = lost.customer_id and m.id = lost.id`.execute(db);
   return Number(result.numAffectedRows ?? 0);
+}
+
+/** How many messages without a credential are given up in one go. */
+const ORPHANS_AT_ONCE = 1_000;
+
+/**
+ * Finds due messages whose credential is gone, and says of each that it failed. A credential can't be deleted while
+ * a campaign sends through it, but people in flight through an older version come to its messages later.
+ * @param db a transaction
+ * @param worker the number of a living worker, in whose hands they are until the event is projected
+ * @returns how many there were
+ */
+export async function failOrphanedMessages(db: Db, worker: number): Promise<number> {
+  await holdAppendLock(db);
+  const result = await sql`
+    with missing as (
+      select distinct n.customer_id, n.campaign_id, n.credential_id
+      from campaign_node n
+      where n.credential_id is not null and not exists (
+        select from credential cr where cr.customer_id = n.customer_id and cr.id = n.credential_id)
+    ), orphaned as (
+      select m.customer_id, m.id
+      from missing
+      join campaign c on c.customer_id = missing.customer_id and c.id = missing.campaign_id and c.status = 'active'
+      cross join lateral (
+        select customer_id, id from message
+        where customer_id = missing.customer_id and credential_id = missing.credential_id
+          and campaign_id = missing.campaign_id and status = 'queued' and claimed_by is null and due_at <= now()
+        order by due_at limit ${ORPHANS_AT_ONCE}
+        for update skip locked
+      ) as m
+    ), taken as (
+      update message m set claimed_by = ${worker}::int, claimed_at = now()
+      from orphaned o where m.customer_id = o.customer_id and m.id = o.id
+      returning m.customer_id, m.id, m.campaign_id, m.run_id, m.contact_id
+    )
+    insert into event_log (customer_id, id, type, at, campaign_id, run_id, message_id, contact_id, data)
+    select customer_id, new_id(), 'message_failed', now(), campaign_id, run_id, id, contact_id,
+      jsonb_build_object('reason', 'The credential that this message was to be sent through was deleted.')
+    from taken`.execute(db);
+  return Number(result.numAffectedRows ?? 0);
+}
+
+const TALLIES_AT_ONCE = 20_000;
+
+/**
+ * Adds up the tallies that campaigns' progress is read from, so that there are few, and forgets paces nobody asks
+ * for any more. Readers see the old rows or their sum, never both.
+ */
+export async function sumTallies(db: Db): Promise<void> {
+  await sql`
+    with gone as (
+      delete from sending_tally t using (
+        select customer_id, campaign_id, id from sending_tally limit ${TALLIES_AT_ONCE} for update skip locked
+      ) as old
+      where t.customer_id = old.customer_id and t.campaign_id = old.campaign_id and t.id = old.id
+      returning t.*
+    )
+    insert into sending_tally (customer_id, campaign_id, credential_id, status, postponed_reason, messages)
+    select customer_id, campaign_id, credential_id, status, postponed_reason, sum(messages)
+    from gone group by 1, 2, 3, 4, 5 having sum(messages) <> 0`.execute(db);
+  await sql`delete from sending_pace where slot < now() - interval '1 hour'`.execute(db);
 }

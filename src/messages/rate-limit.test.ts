@@ -5,7 +5,7 @@ import { createRateLimit } from "./rate-limit.ts";
 const rates = fc.oneof(fc.double({ min: 0.01, max: 50, noNaN: true }), fc.integer({ min: 1, max: 10_000 }));
 const steps = fc.array(
   fc.record({
-    waitMs: fc.integer({ min: 0, max: 5_000 }),
+    waitMs: fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 5_000 })),
     wanted: fc.integer({ min: 0, max: 500 }),
     unused: fc.integer({ min: 0, max: 500 }),
   }),
@@ -13,18 +13,36 @@ const steps = fc.array(
 );
 
 describe("a rate limit", () => {
-  test("lets no more go, over any window, than one second's worth and the rate times the window", () => {
+  const played = (rate: number, taken: { waitMs: number; wanted: number; unused: number }[]) => {
+    const limit = createRateLimit(rate, 0);
+    let now = 0;
+    return taken.map(({ waitMs, wanted, unused }) => {
+      now += waitMs;
+      const granted = limit.take(now, wanted);
+      const back = Math.min(unused, granted);
+      limit.giveBack(back);
+      return { at: now, count: granted - back };
+    });
+  };
+
+  test("lets no more go, in any second from the first on, than the rate rounded up", () => {
     fc.assert(
       fc.property(rates, steps, (rate, taken) => {
-        const limit = createRateLimit(rate, 0);
-        let now = 0;
-        const sent = taken.map(({ waitMs, wanted, unused }) => {
-          now += waitMs;
-          const granted = limit.take(now, wanted);
-          const back = Math.min(unused, granted);
-          limit.giveBack(back);
-          return { at: now, count: granted - back };
-        });
+        const sent = played(rate, taken);
+        for (const [start, { at: from }] of sent.entries()) {
+          const inSecond = sent.slice(start).filter(({ at }) => at < from + 1_000);
+          expect(inSecond.reduce((sum, { count }) => sum + count, 0)).toBeLessThanOrEqual(
+            Math.max(1, Math.ceil(rate)),
+          );
+        }
+      }),
+    );
+  });
+
+  test("lets no more go, over any time, than the rate times it and what was saved in a second", () => {
+    fc.assert(
+      fc.property(rates, steps, (rate, taken) => {
+        const sent = played(rate, taken);
         for (const [start, { at: from }] of sent.entries()) {
           let count = 0;
           for (const { at, count: more } of sent.slice(start)) {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { sql } from "kysely";
 import type { TestCustomer } from "../../test/support/app.ts";
 import {
   type CampaignApi,
@@ -15,7 +16,7 @@ import {
   type Run,
 } from "../../test/support/campaigns.ts";
 import { newId } from "../events/id.ts";
-import { claimMessages } from "./queries.ts";
+import { claimMessages } from "./claim-queries.ts";
 
 let api: CampaignApi;
 let customer: TestCustomer;
@@ -57,7 +58,11 @@ async function happen(run: number, type: Parameters<typeof eventOf>[1], more: ob
 }
 
 async function claimed(): Promise<string[]> {
-  const { messages } = await claimMessages(api.database.db, { customerId: customer.id, credentialId }, 1, 10);
+  const { messages } = await claimMessages(
+    api.database.db,
+    { customerId: customer.id, credentialId },
+    { worker: 1, limit: 10, look: 10, day: "2026-11-25", ceiling: null },
+  );
   return messages.map(({ id }) => id);
 }
 
@@ -129,6 +134,46 @@ describe("a message", () => {
   test("is not listed by status alone", async () => {
     const answer = await api.call("GET", "/api/v1/messages?status=failed", { customer });
     expect([answer.status, answer.body.errors[0]?.field]).toEqual([400, "status"]);
+  });
+});
+
+describe("a message that waits", () => {
+  const put = (dueIn: string, reason: string | null) =>
+    sql`
+    update message set due_at = now() + ${dueIn}::interval, postponed_reason = ${reason}
+    where id = ${runs[0]?.messageId}`.execute(api.database.db);
+  const postponed = async () => (await message()).postponed;
+
+  test("for its turn says nothing of it, and one that was put off says why and until when", async () => {
+    expect(await postponed()).toBeNull();
+    for (const reason of ["quiet_hours", "frequency_cap", "deferred"]) {
+      await put("1 hour", reason);
+      expect(await postponed()).toEqual({ reason, until: expect.any(String) });
+      await put("-1 hour", reason);
+      expect(await postponed()).toBeNull();
+    }
+    const { items } = await ok("GET", `/messages?campaignId=${campaignId}`);
+    expect(items.map((item) => item.postponed)).toEqual([null, null, null]);
+  });
+
+  test("for its credential's window or next day says that, unless it is put off longer", async () => {
+    const now = new Date();
+    const hour = (ahead: number) =>
+      `${new Date(now.getTime() + ahead * 3_600_000).toISOString().slice(11, 13)}:00`;
+    const day = now.toISOString().slice(0, 10);
+    const warmUp = { startedOn: day, ceilings: [1] };
+    await ok("PATCH", `/credentials/${credentialId}`, { warmUp });
+    await sql`
+      insert into credential_day (customer_id, credential_id, day, sent)
+      values (${customer.id}, ${credentialId}, ${day}, 1)`.execute(api.database.db);
+    expect(await postponed()).toMatchObject({ reason: "warm_up" });
+    const sendWindow = { from: hour(2), to: hour(3), timeZone: "UTC" };
+    await ok("PATCH", `/credentials/${credentialId}`, { sendWindow });
+    expect(await postponed()).toMatchObject({ reason: "send_window" });
+    await put("1 hour", "quiet_hours");
+    expect(await postponed()).toMatchObject({ reason: "quiet_hours" });
+    await happen(0, "message_sent");
+    expect(await postponed()).toBeNull();
   });
 });
 

@@ -1,4 +1,6 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { findReceivedMails } from "../conversations/received-queries.ts";
+import type { ReceivedMail } from "../conversations/schema.ts";
 import { AppError } from "../errors.ts";
 import { newEvent } from "../events/event.ts";
 import { newId } from "../events/id.ts";
@@ -19,6 +21,7 @@ import {
   requeueMessage,
   selectMessages,
 } from "./history-queries.ts";
+import { findPostponed, type Postponed } from "./postponed.ts";
 import { message as messageSchema } from "./schema.ts";
 import { MESSAGE_STATUSES, type MessageStatus } from "./status.ts";
 
@@ -74,22 +77,31 @@ const retry = createRoute({
 
 export function messageRoutes(deps: { now: () => Date }): ApiRoutes {
   const routes = new OpenAPIHono<ApiEnv>();
+  const presentOne = async (db: Db, customerId: string, message: Message | null) => {
+    if (message === null) throw noSuchMessage();
+    const received = await findReceivedMails(db, customerId, inbound([message]), "whole");
+    return present(message, await findPostponed(db, customerId, [message], deps.now()), received);
+  };
 
   routes.openapi(list, async (c) => {
     const { limit, cursor, ...asked } = c.req.valid("query");
     const rows = await selectMessages(c.var.db, c.var.customerId, filterOf(asked), { limit, cursor });
     const page = toPage(rows, limit);
-    return c.json({ ...page, items: page.items.map(present) }, 200);
+    const postponed = await findPostponed(c.var.db, c.var.customerId, page.items, deps.now());
+    const received = await findReceivedMails(c.var.db, c.var.customerId, inbound(page.items), "listed");
+    return c.json({ ...page, items: page.items.map((item) => present(item, postponed, received)) }, 200);
   });
 
   routes.openapi(read, async (c) => {
-    return c.json(present(await findMessage(c.var.db, c.var.customerId, c.req.valid("param").id)), 200);
+    const { db, customerId } = c.var;
+    const found = await findMessage(db, customerId, c.req.valid("param").id);
+    return c.json(await presentOne(db, customerId, found), 200);
   });
 
   routes.openapi(retry, async (c) => {
     const { id } = c.req.valid("param");
     const queued = await inTransaction(c.var.db, (db) => requeue(db, c.var.customerId, id, deps.now()));
-    return c.json(present(queued), 200);
+    return c.json(await presentOne(c.var.db, c.var.customerId, queued), 200);
   });
 
   return routes;
@@ -130,14 +142,25 @@ const OBSTACLES: Record<RetryObstacle, string> = {
   enrollment_over: "its enrollment is completed",
 };
 
-function present(message: Message | null) {
-  if (message === null) throw noSuchMessage();
+function inbound(messages: readonly Message[]): string[] {
+  return messages.filter(({ direction }) => direction === "inbound").map(({ id }) => id);
+}
+
+function present(
+  message: Message,
+  postponed: ReadonlyMap<string, Postponed>,
+  received: ReadonlyMap<string, ReceivedMail>,
+) {
+  const { isWaiting, dueAt, postponedReason, ...shown } = message;
+  const waitsFor = postponed.get(message.id) ?? null;
   return {
-    ...message,
+    ...shown,
+    postponed: waitsFor === null ? null : { reason: waitsFor.reason, until: waitsFor.until.toISOString() },
     queuedAt: message.queuedAt.toISOString(),
     sentAt: message.sentAt?.toISOString() ?? null,
     openedAt: message.openedAt?.toISOString() ?? null,
     clickedAt: message.clickedAt?.toISOString() ?? null,
+    received: received.get(message.id) ?? null,
   };
 }
 

@@ -7,13 +7,17 @@ import { LOCKS } from "../storage/locks.ts";
 import type { Database } from "../storage/pool.ts";
 import type { DeliverDeps } from "./deliver.ts";
 import { type Lane, type LaneEnd, runLane } from "./lane.ts";
-import { type CredentialRef, listCredentialsWithWork, reportUncertainMessages } from "./queries.ts";
+import {
+  type CredentialRef,
+  type CredentialWork,
+  failOrphanedMessages,
+  listCredentialsWithWork,
+  reportUncertainMessages,
+  sumTallies,
+} from "./queries.ts";
 import { createRateLimit, type RateLimit } from "./rate-limit.ts";
 
-export type SenderDeps = DeliverDeps & {
-  database: Database;
-  encryptionKey: Buffer;
-};
+export type SenderDeps = DeliverDeps & { database: Database };
 
 export type Sender = {
   /** Says that messages may have been queued. */
@@ -24,11 +28,23 @@ export type Sender = {
 
 const LOOK_MS = 1_000;
 const RECOVERY_MS = 10_000;
+const SUM_MS = 60_000;
 const OUTAGE_FIRST_MS = 1_000;
 const OUTAGE_MAX_MS = 60_000;
+/** A credential that is held until tomorrow is looked at now and then: its ceiling has room when attempts come back. */
+const HOLD_MAX_MS = 60_000;
 
-/** How a credential has done: its rate, kept over lanes, and how long it is left alone after a failure. */
-type Standing = { perSecond: number; rate: RateLimit; restUntilMs: number; outageMs: number };
+/**
+ * How a credential has done: its rate, kept over lanes, and how long it is left alone after a failure, or while its
+ * window is closed, unless its settings change.
+ */
+type Standing = {
+  perSecond: number;
+  rate: RateLimit;
+  revision: string;
+  restUntilMs: number;
+  outageMs: number;
+};
 
 /**
  * Sends what is queued, for as long as the process lives. Each credential with work gets a lane, in one process
@@ -36,7 +52,7 @@ type Standing = { perSecond: number; rate: RateLimit; restUntilMs: number; outag
  */
 export function runSender(deps: SenderDeps): Sender {
   const signal = createSignal();
-  const lanes = new Map<string, Lane>();
+  const lanes = new Map<string, Lane & { revision: string }>();
   const standings = new Map<string, Standing>();
   let stopping = false;
   let failures: unknown[] = [];
@@ -66,11 +82,17 @@ export function runSender(deps: SenderDeps): Sender {
     holder.on("error", breakOff);
     try {
       const worker = await takeNumber(holder, deps.random);
-      let recoveredAt = Number.NEGATIVE_INFINITY;
+      const recovery = {
+        do: () => recover(deps, worker),
+        everyMs: RECOVERY_MS,
+        at: Number.NEGATIVE_INFINITY,
+      };
+      const summing = { do: () => sumTallies(deps.db), everyMs: SUM_MS, at: deps.now() };
       while (!stopping && failures.length === 0) {
-        if (deps.now() - recoveredAt >= RECOVERY_MS) {
-          await recover(deps);
-          recoveredAt = deps.now();
+        for (const chore of [recovery, summing]) {
+          if (deps.now() - chore.at < chore.everyMs) continue;
+          await chore.do();
+          chore.at = deps.now();
         }
         for (const credential of await listCredentialsWithWork(deps.db)) {
           await openLane(holder, worker, credential);
@@ -84,9 +106,12 @@ export function runSender(deps: SenderDeps): Sender {
     }
   }
 
-  async function openLane(holder: pg.PoolClient, worker: number, ref: CredentialRef): Promise<void> {
+  async function openLane(holder: pg.PoolClient, worker: number, ref: CredentialWork): Promise<void> {
     const key = `${ref.customerId}/${ref.credentialId}`;
-    if (lanes.has(key) || (standings.get(key)?.restUntilMs ?? 0) > deps.now()) return;
+    const running = lanes.get(key);
+    // A lane whose credential was changed ends; the next look opens one with the new settings.
+    if (running !== undefined && running.revision !== ref.revision) void running.stop();
+    if (running !== undefined || isResting(key, ref.revision)) return;
     const lock = [LOCKS.credential, lockNumber(key)];
     const { rows } = await holder.query("select pg_try_advisory_lock($1, $2) as held", lock);
     if (rows[0]?.held !== true) return;
@@ -96,9 +121,9 @@ export function runSender(deps: SenderDeps): Sender {
       await unlock();
       return;
     }
-    const standing = standingOf(key, credential.settings.rateLimitPerSecond);
+    const standing = standingOf(key, credential.settings.rateLimitPerSecond, ref.revision);
     const lane = runLane(credential, worker, standing.rate, deps);
-    lanes.set(key, lane);
+    lanes.set(key, { ...lane, revision: ref.revision });
     void lane.ended.then((end) => {
       lanes.delete(key);
       settle(standing, end);
@@ -112,18 +137,24 @@ export function runSender(deps: SenderDeps): Sender {
   }
 
   // One customer's credential that another key sealed must not stop everybody's mail.
-  async function unreadable(ref: CredentialRef, key: string, error: unknown): Promise<null> {
+  async function unreadable(ref: CredentialWork, key: string, error: unknown): Promise<null> {
     const reason = `The credential can't be read: ${error instanceof Error ? error.message : String(error)}`;
-    settle(standingOf(key, 1), { kind: "unreachable", reason });
+    settle(standingOf(key, 1, ref.revision), { kind: "unreachable", reason });
     await setCredentialStatus(deps.db, ref.customerId, ref.credentialId, "failing", reason);
     return null;
   }
 
-  function standingOf(key: string, perSecond: number): Standing {
+  function isResting(key: string, revision: string): boolean {
+    const standing = standings.get(key);
+    return standing !== undefined && standing.revision === revision && standing.restUntilMs > deps.now();
+  }
+
+  function standingOf(key: string, perSecond: number, revision: string): Standing {
     const present = standings.get(key);
-    if (present !== undefined && present.perSecond === perSecond) return present;
-    const rate = createRateLimit(perSecond, deps.now());
-    const standing = { perSecond, rate, restUntilMs: 0, outageMs: OUTAGE_FIRST_MS };
+    if (present?.revision === revision && present.perSecond === perSecond) return present;
+    // What went in the last second counts against the same rate, whatever else was changed.
+    const rate = present?.perSecond === perSecond ? present.rate : createRateLimit(perSecond, deps.now());
+    const standing = { perSecond, rate, revision, restUntilMs: 0, outageMs: OUTAGE_FIRST_MS };
     standings.set(key, standing);
     return standing;
   }
@@ -137,6 +168,9 @@ export function runSender(deps: SenderDeps): Sender {
         deps.log.warn({ reason: end.reason }, "sender: a mail server can't be used for now");
         standing.restUntilMs = deps.now() + standing.outageMs * (0.8 + 0.4 * deps.random());
         standing.outageMs = Math.min(standing.outageMs * 2, OUTAGE_MAX_MS);
+        break;
+      case "held":
+        standing.restUntilMs = Math.min(end.hold.untilMs, deps.now() + HOLD_MAX_MS);
         break;
       case "broken":
         breakOff(end.error);
@@ -170,9 +204,12 @@ async function takeNumber(holder: pg.PoolClient, random: () => number): Promise<
   }
 }
 
-async function recover({ database, log }: SenderDeps): Promise<void> {
+async function recover({ database, log }: SenderDeps, worker: number): Promise<void> {
   const count = await database.db.transaction().execute(reportUncertainMessages);
   if (count > 0) log.warn({ count }, "sender: messages were in the hands of a worker that died");
+  const orphans = await database.db.transaction().execute((db) => failOrphanedMessages(db, worker));
+  if (orphans > 0)
+    log.warn({ count: orphans }, "sender: messages were to go through a credential that is gone");
 }
 
 // Two credentials that share a number only wait for each other between processes.

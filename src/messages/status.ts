@@ -1,4 +1,7 @@
-/** In the order they follow each other; a message only goes forward, but for a retry. */
+/**
+ * In the order they follow each other; a message only goes forward, but for a retry. An inbound one is `received`, and
+ * nothing else.
+ */
 export const MESSAGE_STATUSES = [
   "queued",
   "suppressed",
@@ -6,9 +9,11 @@ export const MESSAGE_STATUSES = [
   "failed",
   "uncertain",
   "sent",
+  "rejected",
   "delivered",
   "bounced",
   "complained",
+  "received",
 ] as const;
 
 export type MessageStatus = (typeof MESSAGE_STATUSES)[number];

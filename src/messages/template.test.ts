@@ -9,6 +9,8 @@ const ann: TemplateVariables = {
   },
   campaign: { name: "Autumn" },
   unsubscribeUrl: "https://edgr.example.com/u?t=TOKEN",
+  preferencesUrl: "https://edgr.example.com/p?t=TOKEN",
+  viewInBrowserUrl: "https://edgr.example.com/v?t=TOKEN",
 };
 
 /** What comes out for Ann, or why nothing does. */
@@ -70,11 +72,11 @@ describe("variables", () => {
     expect(render(source)).toBe(expected);
   });
 
-  test.each(["firstName", "viewInBrowserUrl", "constructor", "__proto__", "globalThis"])(
+  test.each(["firstName", "unsubscribe", "constructor", "__proto__", "globalThis"])(
     "%s, which no message has, is refused before any message is made",
     (name) => {
       expect(render(`\n{{ ${name} | default: "x" }}`)).toBe(
-        `not compiled: ${name} is not available, line 2; a template knows contact, campaign.name and unsubscribeUrl`,
+        `not compiled: ${name} is not available, line 2; a template knows contact, campaign.name, unsubscribeUrl, preferencesUrl and viewInBrowserUrl`,
       );
     },
   );
@@ -119,7 +121,10 @@ describe("hostile and broken templates", () => {
       "{% for i in (1..900) %}{% for j in (1..900) %}{% for k in (1..900) %}{% endfor %}{% endfor %}{% endfor %}",
       "template render limit exceeded, line 1",
     ],
-    ["{% for i in (1..100000) %}0123456789ABCDEF{% endfor %}", "it comes out longer than 1000000 characters"],
+    [
+      `{% for i in (1..5000) %}${"0123456789".repeat(21)}{% endfor %}`,
+      "it comes out longer than 1000000 characters",
+    ],
   ])("%s ends", (source, reason) => {
     expect(render(source)).toBe(reason);
   });

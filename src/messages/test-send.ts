@@ -76,6 +76,8 @@ function contextOf(
     publicUrl: deps.publicUrl,
     postalAddress,
     configurationSet: credential.settings.ses?.configurationSet ?? null,
+    // Its message exists nowhere, so nothing could be answered.
+    replyAddress: null,
     tokens: deps.tokens,
     now: deps.now,
   };

@@ -108,6 +108,17 @@ test(
     expect(uncertain.length).toBeLessThanOrEqual(kills * inHandPerKill);
     expect(messages.filter(({ isClaimed }) => isClaimed)).toEqual([]);
     expect(kills).toBeGreaterThan(0);
+    // Every attempt is on the credential's day, those whose end nobody saw too; and the progress knows of each message.
+    const { rows } = await sql<{ attempts: number; sent: number; uncertain: number; others: number }>`
+      select (
+          select sum(d.sent)::int from credential_day d
+          where d.credential_id in (select credential_id from message where campaign_id = ${campaignId})
+        ) as attempts,
+        coalesce(sum(messages) filter (where status = 'sent'), 0)::int as sent,
+        coalesce(sum(messages) filter (where status = 'uncertain'), 0)::int as uncertain,
+        coalesce(sum(messages) filter (where status not in ('sent', 'uncertain')), 0)::int as others
+      from sending_tally where campaign_id = ${campaignId}`.execute(database.db);
+    expect(rows).toEqual([{ attempts: contacts, sent: sent.length, uncertain: uncertain.length, others: 0 }]);
   },
   TIMEOUT_MS,
 );
