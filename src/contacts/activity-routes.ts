@@ -11,7 +11,12 @@ import { findContact } from "./queries.ts";
 const activity = z
   .object({
     id: id().openapi({ description: "The event's own." }),
-    type: z.enum(EVENT_TYPES).openapi({ example: "email_clicked" }),
+    type: z.enum(EVENT_TYPES).openapi({
+      description:
+        "What begins with `provider_` is what a provider says by itself of sending, openings, clicks and preferences: " +
+        "it is recorded here, and moves no status, counter or edge. (Who unsubscribed there gets `unsubscribed` beside it.)",
+      example: "email_clicked",
+    }),
     at: time(),
     campaignId: id().nullable(),
     nodeId: z.string().nullable().openapi({ example: "hello" }),

@@ -1,17 +1,18 @@
 import { z } from "@hono/zod-openapi";
 import { email, id, line, time } from "../http/fields.ts";
+import { isTimeZone } from "../time-zone.ts";
 
 export const MAX_BULK_CONTACTS = 10_000;
 export const MAX_ATTRIBUTES_BYTES = 64 * 1024;
 export const MAX_TAGS = 100;
 const MAX_TAG_LENGTH = 64;
 
-const telegramChatId = z
+export const telegramChatId = z
   .int("must be a whole number")
   .refine((chat) => chat !== 0, "must not be 0")
   .openapi({ example: 4_815_162_342 });
 
-const timeZone = z
+export const timeZone = z
   .string()
   .max(64)
   .refine(isTimeZone, "must be a time zone of the IANA database, such as Europe/Paris")
@@ -30,7 +31,7 @@ const attributes = z
     example: { firstName: "Ann" },
   });
 
-export const tag = line(MAX_TAG_LENGTH);
+export const tag = line(MAX_TAG_LENGTH).openapi({ example: "vip" });
 
 const tags = z
   .array(tag)
@@ -91,9 +92,15 @@ export const bulkContacts = z
 
 export const bulkResult = z
   .object({
-    created: z.int(),
-    updated: z.int(),
-    refused: z.array(z.object({ index: z.int(), field: z.string(), reason: z.string() })),
+    created: z.int().openapi({ example: 998 }),
+    updated: z.int().openapi({ example: 1 }),
+    refused: z.array(
+      z.object({
+        index: z.int().openapi({ description: "The row's place in the request, from 0.", example: 17 }),
+        field: z.string().openapi({ example: "email" }),
+        reason: z.string().openapi({ example: "must be an email address such as ann@example.com" }),
+      }),
+    ),
   })
   .openapi("BulkResult");
 
@@ -123,13 +130,3 @@ export const contactWithSuppressions = contact
     }),
   })
   .openapi("ContactWithSuppressions");
-
-function isTimeZone(name: string): boolean {
-  // Intl also takes offsets such as +01:00, which no calendar of summer times follows.
-  if (!/^[A-Za-z]/.test(name)) return false;
-  try {
-    return new Intl.DateTimeFormat("en", { timeZone: name }) !== null;
-  } catch {
-    return false;
-  }
-}

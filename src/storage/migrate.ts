@@ -1,7 +1,29 @@
-import { type Kysely, type Migration, Migrator } from "kysely";
+import { type Kysely, type Migration, Migrator, sql } from "kysely";
 import * as foundation from "./migrations/0001-foundation.ts";
+import * as graph from "./migrations/0002-graph.ts";
+import * as templates from "./migrations/0003-templates.ts";
+import * as imports from "./migrations/0004-imports.ts";
+import * as segments from "./migrations/0005-segments.ts";
+import * as sending from "./migrations/0006-sending.ts";
+import * as analytics from "./migrations/0007-analytics.ts";
+import * as webhookCalls from "./migrations/0008-webhook-calls.ts";
+import * as inbound from "./migrations/0009-inbound.ts";
+import * as bounces from "./migrations/0010-bounces.ts";
+import * as inboundMail from "./migrations/0011-inbound-mail.ts";
 
-const migrations: Record<string, Migration> = { "0001-foundation": foundation };
+const migrations: Record<string, Migration> = {
+  "0001-foundation": foundation,
+  "0002-graph": graph,
+  "0003-templates": templates,
+  "0004-imports": imports,
+  "0005-segments": segments,
+  "0006-sending": sending,
+  "0007-analytics": analytics,
+  "0008-webhook-calls": webhookCalls,
+  "0009-inbound": inbound,
+  "0010-bounces": bounces,
+  "0011-inbound-mail": inboundMail,
+};
 
 /**
  * Brings the database to this version's schema. Safe to call from many processes at once: one migrates behind
@@ -10,11 +32,16 @@ const migrations: Record<string, Migration> = { "0001-foundation": foundation };
  * @throws what the failing statement threw; the migration's transaction is rolled back
  */
 export async function migrate(db: Kysely<unknown>): Promise<string[]> {
-  const { error, results } = await createMigrator(db).migrateToLatest();
-  if (error !== undefined) throw error;
-  return (results ?? [])
-    .filter((result) => result.status === "Success")
-    .map((result) => result.migrationName);
+  return db.connection().execute(async (connection) => {
+    // Rewriting a large table, or waiting for who does, takes longer than the pool gives a statement.
+    await sql`set statement_timeout = 0`.execute(connection);
+    const { error, results } = await createMigrator(connection).migrateToLatest();
+    await sql`reset statement_timeout`.execute(connection);
+    if (error !== undefined) throw error;
+    return (results ?? [])
+      .filter((result) => result.status === "Success")
+      .map((result) => result.migrationName);
+  });
 }
 
 /** The names of the migrations that `migrate` would apply. */
