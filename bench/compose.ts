@@ -52,6 +52,7 @@ function context(tokens: Tokens, round: number) {
     publicUrl: "https://edgr.example.com",
     postalAddress: "1 Main Street, Springfield",
     configurationSet: null,
+    replyAddress: null,
     tokens,
     now: Date.now(),
   };

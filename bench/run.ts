@@ -1,223 +1,46 @@
+// `npm run bench` measures hits; `npm run bench -- contacts` the suites named.
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { sql } from "kysely";
 import { alignColumns } from "../src/cli/columns.ts";
-import { findPort } from "../src/http/server.ts";
-import { migrate } from "../src/storage/migrate.ts";
-import { openStorage } from "../src/storage/open.ts";
-import { type Database, openDatabase } from "../src/storage/pool.ts";
-import { loadSecrets } from "../src/storage/secrets.ts";
-import { createTokens } from "../src/tracking/token.ts";
-import { clickPaths, createAudience, pixelPaths } from "./audience.ts";
-import { measureCompose } from "./compose.ts";
-import { type Load, load } from "./load.ts";
-import { measureProjection } from "./projection.ts";
-import { startBareBun, startNginx } from "./references.ts";
-import { startServer } from "./server.ts";
+import { measureAnalytics } from "./analytics.ts";
+import { measureContacts } from "./contacts.ts";
+import { measureEnroll } from "./enroll.ts";
+import { measureHits } from "./hits.ts";
+import { createPlace, type Place } from "./place.ts";
+import { measureSes } from "./ses.ts";
+import type { Row } from "./table.ts";
 
-const CONTACTS = 20_000;
-const CONNECTIONS = 128;
+const SUITES = new Map<string, (place: Place) => Promise<Row[]>>([
+  ["hits", measureHits],
+  ["analytics", measureAnalytics],
+  ["ses", measureSes],
+  ["contacts", async (place) => [...(await measureContacts(place)), ...(await measureEnroll(place))]],
+]);
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 10);
-const MAX_LAG_MS = 120_000;
 
-type Row = { what: string; value: string; reference: string; ratio: number | null; target: string };
-
-const dir = await mkdtemp(path.join(os.tmpdir(), "edgr-bench-"));
-const dataDir = path.join(dir, "data");
-try {
-  const rows = await measure();
-  console.log(alignColumns([["", "measured", "reference", "ratio", "target"], ...rows.map(cells)]));
-  await keep(rows);
-} finally {
-  await rm(dir, { recursive: true, force: true });
-}
-
-async function measure(): Promise<Row[]> {
-  const secrets = await loadSecrets(dataDir, new Date(), console.warn);
-  const tokens = createTokens(secrets.signingKeys);
-  const audience = await withDatabase(async ({ db }) => {
-    await migrate(db);
-    return createAudience(db, CONTACTS);
-  });
-  const paths = { pixel: pixelPaths(audience, tokens), click: clickPaths(audience, tokens) };
-  const bare = await startBareBun(dir, await freePort());
-  const bareLoad = await drive(bare.origin, paths.pixel);
-  await bare.stop();
-  const nginx = await startNginx(dir, await freePort());
-  const nginxLoad = await drive(nginx.origin, paths.pixel);
-  await nginx.stop();
-
-  const server = await startServer(dataDir, await freePort());
-  await load(dir, server.origin, paths.pixel, { connections: 16, seconds: 2 });
-  const pixel = await recorded("email_opened", () => drive(server.origin, paths.pixel));
-  const click = await recorded("email_clicked", () => drive(server.origin, paths.click));
-  const steady = await steadyLag(server.origin, paths.pixel);
-  const rssMiB = await server.rssMiB();
-  await server.stop();
-  const restarted = await startServer(dataDir, await freePort());
-  await restarted.stop();
-  const projection = await withDatabase((database) => measureProjection(database, audience));
-  const compose = measureCompose(tokens);
-
-  const perSecond = (load: Load) => `${round(load.requestsPerSecond)}/s`;
-  return [
-    row(
-      "pixel against nginx",
-      perSecond(pixel.load),
-      perSecond(nginxLoad),
-      ratio(pixel.load, nginxLoad),
-      "≥ 0.40",
-    ),
-    row(
-      "pixel against bare Bun",
-      perSecond(pixel.load),
-      perSecond(bareLoad),
-      ratio(pixel.load, bareLoad),
-      "≥ 0.60",
-    ),
-    row("pixel p99", `${pixel.load.p99Ms.toFixed(1)} ms`, "", null, "≤ 25 ms"),
-    row(
-      "click against pixel",
-      perSecond(click.load),
-      perSecond(pixel.load),
-      ratio(click.load, pixel.load),
-      "≥ 0.85",
-    ),
-    row(
-      "pixels recorded",
-      `${pixel.recorded}`,
-      `${pixel.load.answered} answered`,
-      null,
-      `+0 to ${CONNECTIONS}`,
-    ),
-    row(
-      "clicks recorded",
-      `${click.recorded}`,
-      `${click.load.answered} answered`,
-      null,
-      `+0 to ${CONNECTIONS}`,
-    ),
-    row("answers that were errors", `${pixel.load.errors + click.load.errors}`, "", null, "0"),
-    row("lag after full load", `${(pixel.lagMs / 1000).toFixed(1)} s`, "", null, "—"),
-    row(
-      "lag at steady load",
-      `${(steady.lagMs / 1000).toFixed(2)} s`,
-      `${round(steady.perSecond)}/s`,
-      null,
-      "≤ 2 s",
-    ),
-    row(
-      "projection against COPY",
-      `${round(projection.projectedPerSecond)}/s`,
-      `${round(projection.copiedPerSecond)}/s`,
-      projection.projectedPerSecond / projection.copiedPerSecond,
-      "≥ 0.25",
-    ),
-    row(
-      "compose against parse + serialise",
-      `${compose.composedPerSecond.toFixed(0)}/s`,
-      `${compose.parsedPerSecond.toFixed(0)}/s`,
-      compose.composedPerSecond / compose.parsedPerSecond,
-      "≥ 0.5",
-    ),
-    row(
-      "server memory",
-      `${rssMiB.toFixed(0)} MiB`,
-      `after ${pixel.recorded + click.recorded} hits`,
-      null,
-      "≤ 250 MiB",
-    ),
-    row("start to first answer", `${(restarted.startMs / 1000).toFixed(2)} s`, "", null, "≤ 1.5 s"),
-  ];
-}
-
-function drive(origin: string, paths: readonly string[]): Promise<Load> {
-  return load(dir, origin, paths, { connections: CONNECTIONS, seconds: SECONDS });
-}
-
-/** Runs a load, then counts what it left in the log, and waits for the projector to catch up. */
-async function recorded(type: string, work: () => Promise<Load>) {
-  return withDatabase(async ({ db }) => {
-    const count = async () =>
-      (await sql<{ count: number }>`select count(*) as count from event_log where type = ${type}`.execute(db))
-        .rows[0]?.count ?? 0;
-    const before = await count();
-    const result = await work();
-    const ended = performance.now();
-    await caughtUp(db);
-    return { load: result, recorded: (await count()) - before, lagMs: performance.now() - ended };
-  });
-}
-
-/** The highest lag that is seen while four connections ask as fast as they are answered. */
-async function steadyLag(origin: string, paths: readonly string[]) {
-  return withDatabase(async ({ db }) => {
-    let running = true;
-    let lagMs = 0;
-    const watching = (async () => {
-      while (running) {
-        lagMs = Math.max(lagMs, await lag(db));
-        await sleep(200);
-      }
-    })();
-    const result = await load(dir, origin, paths, { connections: 4, seconds: SECONDS });
-    running = false;
-    await watching;
-    await caughtUp(db);
-    return { lagMs, perSecond: result.requestsPerSecond };
-  });
-}
-
-/** How old the oldest event is that is not projected. */
-async function lag(db: Database["db"]): Promise<number> {
-  const { rows } = await sql<{ ms: number | null }>`
-    select extract(epoch from now() - at)::float8 * 1000 as ms from event_log
-    where position > (select position from projector_cursor) order by position limit 1`.execute(db);
-  return rows[0]?.ms ?? 0;
-}
-
-async function caughtUp(db: Database["db"]): Promise<void> {
-  const deadline = performance.now() + MAX_LAG_MS;
-  while ((await lag(db)) > 0) {
-    if (performance.now() > deadline) throw new Error("the projector does not catch up");
-    await sleep(50);
+const asked = process.argv.slice(2);
+for (const name of asked.length === 0 ? ["hits"] : asked) {
+  const measure = SUITES.get(name);
+  if (measure === undefined) {
+    console.error(`There is no suite ${name}. There are ${[...SUITES.keys()].join(", ")}.`);
+    process.exit(1);
   }
-}
-
-async function withDatabase<T>(work: (database: Database) => Promise<T>): Promise<T> {
-  const storage = await openStorage({ databaseUrl: null, dataDir, purpose: "command", onLost: () => {} });
-  const database = openDatabase(storage.connection, 4);
+  const dir = await mkdtemp(path.join(os.tmpdir(), "edgr-bench-"));
   try {
-    return await work(database);
+    const rows = await measure(createPlace(dir, path.join(dir, "data"), SECONDS));
+    console.log(alignColumns([[name, "measured", "reference", "ratio", "target"], ...rows.map(cells)]));
+    await keep(name, rows);
   } finally {
-    await database.close();
-    await storage.stop();
+    await rm(dir, { recursive: true, force: true });
   }
-}
-
-function freePort(): Promise<number> {
-  return findPort({ host: "127.0.0.1", port: 0 });
-}
-
-function row(what: string, value: string, reference: string, ratio: number | null, target: string): Row {
-  return { what, value, reference, ratio, target };
-}
-
-function ratio(measured: Load, reference: Load): number {
-  return measured.requestsPerSecond / reference.requestsPerSecond;
-}
-
-function round(value: number): string {
-  return Math.round(value).toLocaleString("en");
 }
 
 function cells(row: Row): string[] {
   return [row.what, row.value, row.reference, row.ratio === null ? "" : row.ratio.toFixed(2), row.target];
 }
 
-async function keep(rows: readonly Row[]): Promise<void> {
+async function keep(suite: string, rows: readonly Row[]): Promise<void> {
   const results = path.join(import.meta.dirname, "results");
   await mkdir(results, { recursive: true });
   const at = new Date().toISOString();
@@ -227,6 +50,6 @@ async function keep(rows: readonly Row[]): Promise<void> {
     memoryGiB: os.totalmem() / 2 ** 30,
   };
   const file = path.join(results, `${at.replaceAll(/[:.]/g, "-")}.json`);
-  await writeFile(file, `${JSON.stringify({ at, seconds: SECONDS, machine, rows }, null, 2)}\n`);
+  await writeFile(file, `${JSON.stringify({ at, suite, seconds: SECONDS, machine, rows }, null, 2)}\n`);
   console.log(`\nKept in bench/results/${path.basename(file)}`);
 }

@@ -10,11 +10,17 @@ export type BenchServer = {
   /** From the process's start to its first answer. */
   startMs: number;
   rssMiB(): Promise<number>;
+  /** The most it has had since it started. */
+  peakRssMiB(): Promise<number>;
   stop(): Promise<void>;
 };
 
 /** EDGR as it is installed, in a process of its own, on this data directory. */
-export async function startServer(dataDir: string, port: number): Promise<BenchServer> {
+export async function startServer(
+  dataDir: string,
+  port: number,
+  env: Record<string, string> = {},
+): Promise<BenchServer> {
   const begun = performance.now();
   const child = spawn(
     process.execPath,
@@ -23,6 +29,7 @@ export async function startServer(dataDir: string, port: number): Promise<BenchS
       stdio: ["ignore", "ignore", "inherit"],
       env: {
         ...process.env,
+        ...env,
         DATABASE_URL: "",
         EDGR_DATA_DIR: dataDir,
         HOST: "127.0.0.1",
@@ -36,7 +43,8 @@ export async function startServer(dataDir: string, port: number): Promise<BenchS
   return {
     origin,
     startMs: performance.now() - begun,
-    rssMiB: () => readRss(child),
+    rssMiB: () => readMemory(child, "VmRSS"),
+    peakRssMiB: () => readMemory(child, "VmHWM"),
     stop: () =>
       new Promise((resolve) => {
         child.once("exit", () => resolve());
@@ -58,7 +66,7 @@ export async function waitUntilAnswers(url: string): Promise<void> {
   }
 }
 
-async function readRss(child: ChildProcess): Promise<number> {
+async function readMemory(child: ChildProcess, which: "VmRSS" | "VmHWM"): Promise<number> {
   const status = await readFile(`/proc/${child.pid}/status`, "utf8");
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024;
+  return Number(new RegExp(`${which}:\\s+(\\d+)`).exec(status)?.[1] ?? 0) / 1024;
 }
