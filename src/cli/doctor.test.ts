@@ -2,8 +2,11 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
+import { newEvent } from "../events/event.ts";
+import { newId } from "../events/id.ts";
+import { openSpool } from "../spool/spool.ts";
 import { loadSecrets, secretsPath } from "../storage/secrets.ts";
-import { checkDataDir, checkPublicUrl, checkSecrets, judgeClock } from "./doctor.ts";
+import { checkDataDir, checkPublicUrl, checkSecrets, checkSpools, judgeClock } from "./doctor.ts";
 
 let root: string;
 
@@ -30,6 +33,27 @@ test.each([
   [-3_000, "warn"],
 ] as const)("a database clock %d ms away is judged %s", (skewMs, status) => {
   expect(judgeClock(new Date(10_000 + skewMs), 10_000, 10_050).status).toBe(status);
+});
+
+test("hits that wait, and those that the database refused, are shown with the reason while EDGR runs", () => {
+  const dir = path.join(root, "spooling");
+  expect(checkSpools(dir)).toEqual([
+    { status: "ok", subject: "spool", text: "no hits wait for the database" },
+  ]);
+  const spool = openSpool(dir, { maxBytes: 1024 ** 2, maxEvents: 100 }, Date.now);
+  const id = newId();
+  const event = newEvent({ id, type: "email_opened", at: new Date(), customerId: newId() });
+  spool.append([{ kind: "event", event }]);
+  spool.settle(1, [{ number: 1, reason: "invalid byte sequence" }]);
+  spool.append([{ kind: "event", event }]);
+  const findings = checkSpools(dir);
+  spool.close();
+  expect(findings.map(({ status }) => status)).toEqual(["warn", "warn", "warn"]);
+  expect(findings.map(({ text }) => text)).toEqual([
+    expect.stringContaining("1 hit(s) wait for the database in"),
+    expect.stringContaining("1 entries that the database refused are kept whole in"),
+    expect.stringMatching(new RegExp(`event ${id}: invalid byte sequence$`)),
+  ]);
 });
 
 test("a data directory that others may write in is warned about, and one that is not there is not", async () => {

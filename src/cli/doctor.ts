@@ -2,12 +2,14 @@ import { access, constants, stat, statfs } from "node:fs/promises";
 import path from "node:path";
 import { type Config, ConfigError } from "../config.ts";
 import { findPort } from "../http/server.ts";
+import { inspectSpools, type SpoolFile } from "../spool/spool.ts";
 import { pendingMigrations } from "../storage/migrate.ts";
 import { describeDatabase } from "../storage/open.ts";
 import type { Db } from "../storage/pool.ts";
 import { readSecrets, secretsPath } from "../storage/secrets.ts";
 import { alignColumns } from "./columns.ts";
-import { type Command, parseOptions, type Terminal } from "./command.ts";
+import { type Command, parseOptions, type Terminal, UsageError } from "./command.ts";
+import { doctorSes } from "./doctor-ses.ts";
 import { askServer } from "./queries.ts";
 import { withDatabase } from "./with-database.ts";
 
@@ -20,16 +22,22 @@ const HEALTH_TIMEOUT_MS = 3_000;
 
 export const doctor: Command = {
   summary: "check the configuration and everything it leads to",
-  help: `Usage: edgr doctor
+  help: `Usage: edgr doctor [ses]
 
-Checks, one line each: configuration, data directory, secrets, database, migrations, clock, public address and
+Checks, one line each: configuration, data directory, secrets, spool, database, migrations, clock, public address and
 port. Changes nothing. Exit code 1 when something fails.
 
-Example:
-  npx edgr doctor`,
+"edgr doctor ses" looks at the setup of Amazon SES instead: for every credential, what is there and what is missing (it
+asks AWS when the credential has keys), and the SNS topics that want to connect. Exit code 1 when something is missing.
+
+Examples:
+  npx edgr doctor
+  npx edgr doctor ses`,
 
   async run(args, terminal) {
-    parseOptions(args, {}, 0);
+    const [area] = parseOptions(args, {}, 1).positionals;
+    if (area === "ses") return doctorSes(terminal);
+    if (area !== undefined) throw new UsageError('Say "doctor" or "doctor ses".');
     const findings = await examine(terminal);
     terminal.print(alignColumns(findings.map(({ status, subject, text }) => [status, subject, text])));
     return findings.some(({ status }) => status === "fail") ? 1 : 0;
@@ -43,6 +51,7 @@ async function examine(terminal: Terminal): Promise<Finding[]> {
     { status: "ok", subject: "configuration", text: "every variable makes sense" },
     await checkDataDir(config.dataDir),
     await checkSecrets(config.dataDir),
+    ...checkSpools(config.dataDir),
     ...(await checkDatabase(config)),
     checkPublicUrl(config.publicUrl),
     await checkPort(config),
@@ -94,6 +103,33 @@ export async function checkSecrets(dataDir: string): Promise<Finding> {
   } catch (error) {
     return { status: "fail", subject, text: messageOf(error) };
   }
+}
+
+/** What hits wait on disk for the database, and those that it refused, the newest of them one a line. */
+export function checkSpools(dataDir: string): Finding[] {
+  const subject = "spool";
+  try {
+    const findings = inspectSpools(dataDir).flatMap(describeSpool);
+    return findings.length > 0
+      ? findings
+      : [{ status: "ok", subject, text: "no hits wait for the database" }];
+  } catch (error) {
+    return [{ status: "fail", subject, text: messageOf(error) }];
+  }
+}
+
+function describeSpool({ file, events, setAside, refused }: SpoolFile): Finding[] {
+  const subject = "spool";
+  const findings: Finding[] = [];
+  if (events > 0)
+    findings.push({ status: "warn", subject, text: `${events} hit(s) wait for the database in ${file}` });
+  if (setAside > 0) {
+    const text = `${setAside} entries that the database refused are kept whole in ${file} (SQLite, table "refused"); the newest:`;
+    findings.push({ status: "warn", subject, text });
+  }
+  for (const { kind, id, refusedAt, reason } of refused)
+    findings.push({ status: "warn", subject, text: `${refusedAt.toISOString()} ${kind} ${id}: ${reason}` });
+  return findings;
 }
 
 async function checkDatabase(config: Config): Promise<Finding[]> {

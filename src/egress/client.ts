@@ -33,6 +33,8 @@ export type Egress = {
    * @returns null when it may be called; otherwise the reason, to follow "it "
    */
   refusal(url: string): Promise<string | null>;
+  /** What of these checks needs no name to be resolved, for an address that is called much later. */
+  refusalByForm(url: string): string | null;
   /** Closes the idle connections. */
   close(): void;
 };
@@ -99,6 +101,10 @@ export function createEgress({ allow, resolve, ca }: EgressOptions): Egress {
   return {
     send,
     refusal,
+    refusalByForm(text) {
+      const checked = checkUrl(text, allowed);
+      return checked.ok ? null : checked.reason;
+    },
     close() {
       agents["http:"].destroy();
       agents["https:"].destroy();

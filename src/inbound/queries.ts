@@ -1,0 +1,41 @@
+import { sql } from "kysely";
+import type { Page } from "../http/pagination.ts";
+import type { Db } from "../storage/pool.ts";
+
+export const INBOUND_STATUSES = ["waiting", "matched", "unmatched", "odd", "ignored"] as const;
+
+export type InboundStatus = (typeof INBOUND_STATUSES)[number];
+
+export type InboundEvent = {
+  id: string;
+  source: "ses";
+  status: InboundStatus;
+  reason: string | null;
+  name: string | null;
+  topicArn: string;
+  envelopeId: string;
+  sentAt: Date;
+  receivedAt: Date;
+  providerMessageId: string | null;
+  recipients: string[];
+  text: string | null;
+};
+
+/** Newest first, one more than the page holds. @param textChars how much of what was published comes along */
+export async function selectInboundEvents(
+  db: Db,
+  customerId: string,
+  { status, limit, cursor, textChars }: Page & { status: InboundStatus | null; textChars: number },
+): Promise<InboundEvent[]> {
+  const inStatus = status === null ? sql`` : sql`and status = ${status}`;
+  const { rows } = await sql<InboundEvent>`
+    select id, source, status, reason, name, topic_arn as "topicArn", envelope_id as "envelopeId",
+      sent_at as "sentAt", received_at as "receivedAt", ses_message_id as "providerMessageId",
+      array(select fact->>'recipient' from jsonb_array_elements(facts) as f(fact)
+        where fact->>'recipient' is not null) as recipients,
+      left(raw, ${textChars}) as text
+    from inbound_event
+    where customer_id = ${customerId} ${inStatus} and (${cursor}::uuid is null or id < ${cursor}::uuid)
+    order by id desc limit ${limit + 1}`.execute(db);
+  return rows;
+}
