@@ -1,24 +1,46 @@
 import { analyticsRoutes } from "./campaigns/analytics-routes.ts";
+import { doubleOptInRoutes } from "./campaigns/double-opt-in-routes.ts";
+import { enrollRoutes } from "./campaigns/enroll-routes.ts";
 import { enrollmentRoutes } from "./campaigns/enrollment-routes.ts";
+import { campaignPreviewRoutes } from "./campaigns/preview-routes.ts";
+import { progressRoutes } from "./campaigns/progress-routes.ts";
 import { campaignRoutes } from "./campaigns/routes.ts";
 import { testSendRoutes } from "./campaigns/test-send-routes.ts";
 import type { Config } from "./config.ts";
 import { activityRoutes } from "./contacts/activity-routes.ts";
 import { contactRoutes } from "./contacts/routes.ts";
 import { credentialRoutes } from "./credentials/routes.ts";
+import { awsItself } from "./credentials/ses-setup-aws.ts";
+import { sesSetupRoutes } from "./credentials/ses-setup-routes.ts";
 import { customerRoutes } from "./customers/routes.ts";
+import type { Egress } from "./egress/client.ts";
+import { exportRoutes } from "./exports/routes.ts";
 import { createApp } from "./http/app.ts";
 import { createClientIp } from "./http/client-ip.ts";
 import { createMetrics } from "./http/metrics.ts";
 import type { Ready } from "./http/pages.ts";
 import type { App } from "./http/server.ts";
+import { refusalRoutes } from "./imports/refusal-routes.ts";
+import { importRoutes } from "./imports/routes.ts";
+import { inboundRoutes } from "./inbound/routes.ts";
+import { createReceiver } from "./inbound/ses/receiver.ts";
+import { sesEventRoutes } from "./inbound/ses/routes.ts";
+import { sesTopicRoutes } from "./inbound/ses/topic-routes.ts";
 import type { Logger } from "./logger.ts";
 import { messageRoutes } from "./messages/routes.ts";
+import { viewMessage } from "./messages/view.ts";
+import { segmentRoutes } from "./segments/routes.ts";
+import { within } from "./spool/failover.ts";
+import type { HitLog } from "./spool/hit-log.ts";
 import { pendingMigrations } from "./storage/migrate.ts";
 import type { Database, Db } from "./storage/pool.ts";
 import type { Secrets } from "./storage/secrets.ts";
 import { suppressionRoutes } from "./suppressions/routes.ts";
-import { resubscribe, unsubscribe } from "./tracking/queries.ts";
+import { templatePreviewRoutes } from "./templates/preview-routes.ts";
+import { templateRoutes } from "./templates/routes.ts";
+import { contactTopicRoutes } from "./topics/contact-routes.ts";
+import { topicRoutes } from "./topics/routes.ts";
+import { readPreferences, savePreferences } from "./tracking/preferences-queries.ts";
 import { trackingRoutes } from "./tracking/routes.ts";
 import type { Tokens } from "./tracking/token.ts";
 import type { Workers } from "./workers.ts";
@@ -29,23 +51,35 @@ type AppParts = {
   secrets: Secrets;
   tokens: Tokens;
   workers: Workers;
+  egress: Egress;
+  /** For the stand-ins of EDGR_SNS_TRUSTED_HOSTS alone. */
+  trustedEgress: Egress;
   logger: Logger;
 };
 
 /** How long somebody waits at the API for a mail server. */
 const SMTP_ANSWER_MS = 20_000;
 
+/** A load balancer asks often and waits shortly. */
+const READY_WITHIN_MS = 2_000;
+
 /** The HTTP surface of a process, wired. */
-export function assembleApp({ config, database, secrets, tokens, workers, logger }: AppParts): App {
+export function assembleApp(parts: AppParts): App {
+  const { config, database, secrets, tokens, workers, egress, logger } = parts;
   const now = () => new Date();
+  const { hits } = workers;
+  const { publicUrl } = config;
   const metrics = createMetrics();
+  metrics.watchSpool(hits.status);
   const trackingApp = trackingRoutes({
     tokens,
-    append: workers.append,
-    unsubscribes: {
-      unsubscribe: (hit) => unsubscribe(database.db, hit).finally(workers.wake),
-      resubscribe: (hit) => resubscribe(database.db, hit).finally(workers.wake),
+    append: hits.append,
+    unsubscribes: hits,
+    preferences: {
+      read: (message) => readPreferences(database.db, message),
+      save: (hit, choice) => savePreferences(database.db, hit, choice),
     },
+    view: (claims) => viewMessage({ db: database.db, tokens, publicUrl }, claims),
     clientIp: createClientIp(config.trustedProxies),
     now: Date.now,
     counters: metrics,
@@ -54,14 +88,40 @@ export function assembleApp({ config, database, secrets, tokens, workers, logger
       failed: (route, error) => logger.error({ err: error, route }, "a hit could not be answered"),
     },
   });
+  const receiver = createReceiver({
+    db: database.db,
+    egress,
+    trustedHosts: config.snsTrustedHosts,
+    trustedEgress: parts.trustedEgress,
+    now: Date.now,
+    takesOld: false,
+    onAppend: workers.wake,
+    counters: metrics,
+    log: logger,
+  });
+  trackingApp.route("/", sesEventRoutes(receiver));
   const { encryptionKey } = secrets;
   const resources = [
     customerRoutes(),
+    importRoutes("contacts"),
+    refusalRoutes("contacts", { log: logger }),
+    importRoutes("suppressions"),
+    refusalRoutes("suppressions", { log: logger }),
+    exportRoutes({ now, log: logger }),
     contactRoutes(),
     activityRoutes(),
+    topicRoutes(),
+    contactTopicRoutes({ now }),
+    templateRoutes(),
+    templatePreviewRoutes({ tokens, publicUrl, now }),
+    segmentRoutes({ now }),
     suppressionRoutes({ now }),
-    credentialRoutes({ encryptionKey, answerWithinMs: SMTP_ANSWER_MS }),
-    campaignRoutes(),
+    sesTopicRoutes(),
+    sesSetupRoutes({ encryptionKey, publicUrl, aws: awsItself(egress) }),
+    inboundRoutes(),
+    credentialRoutes({ encryptionKey, answerWithinMs: SMTP_ANSWER_MS, now }),
+    campaignRoutes({ refusedUrl: egress.refusalByForm }),
+    campaignPreviewRoutes({ tokens, publicUrl, now }),
     testSendRoutes({
       encryptionKey,
       answerWithinMs: SMTP_ANSWER_MS,
@@ -70,18 +130,34 @@ export function assembleApp({ config, database, secrets, tokens, workers, logger
       now,
     }),
     analyticsRoutes({ now }),
+    progressRoutes({ now }),
+    doubleOptInRoutes(),
+    enrollRoutes({ now }),
     enrollmentRoutes(),
     messageRoutes({ now }),
   ];
-  const ready = isCurrent(database.db);
+  const ready = readiness(database.db, hits);
   return createApp({ database, config, trackingApp, ready, logger, now, metrics, resources });
 }
 
-function isCurrent(db: Db): Ready {
+/**
+ * Without its database a process still takes hits, all that a mail's links lead to: it should keep getting them, so it
+ * is ready in that sense until its spool is full.
+ */
+function readiness(db: Db, hits: HitLog): Ready {
   return async () => {
-    const pending = await pendingMigrations(db);
-    return pending.length === 0
-      ? { ready: true }
-      : { ready: false, reason: `the database lacks ${pending.join(", ")}` };
+    const { state, events, bytes, oldestAt, setAside, isFull } = hits.status();
+    const spool = { events, bytes, oldestAt, setAside };
+    if (isFull) return { ready: false, reason: "the spool is full" };
+    if (state === "draining") return { ready: "degraded", reason: "hits wait in the spool", spool };
+    const away = { ready: "degraded", reason: "the database is away", spool } as const;
+    if (state === "away") return away;
+    try {
+      const pending = await within(pendingMigrations(db), READY_WITHIN_MS);
+      if (pending.length === 0) return { ready: true };
+      return { ready: false, reason: `the database lacks ${pending.join(", ")}` };
+    } catch {
+      return away;
+    }
   };
 }

@@ -22,11 +22,13 @@ describe("an empty environment", () => {
       apiKey: null,
       dataDir: "/srv/edgr/data",
       databaseUrl: null,
+      spoolMaxBytes: 1024 ** 3,
       port: 3000,
       host: "127.0.0.1",
       logLevel: "info",
       trustedProxies: [],
       egressAllow: [],
+      snsTrustedHosts: [],
     });
   });
 
@@ -54,6 +56,7 @@ describe("a variable", () => {
     [{ EDGR_TRUSTED_PROXIES: "10.0.0.0/8, everybody" }, "EDGR_TRUSTED_PROXIES"],
     [{ EDGR_TRUSTED_PROXIES: "10.0.0.0/80" }, "EDGR_TRUSTED_PROXIES"],
     [{ EDGR_EGRESS_ALLOW: "localhost" }, "EDGR_EGRESS_ALLOW"],
+    [{ EDGR_SNS_TRUSTED_HOSTS: "http://localhost:4566" }, "EDGR_SNS_TRUSTED_HOSTS"],
   ])("such as %p is refused", (env, name) => {
     expect(complaint(env)).toContain(`  ${name} `);
   });
@@ -77,6 +80,6 @@ test("the README lists every variable", () => {
   const readme = readFileSync(path.join(root, "README.md"), "utf8");
   const source = readFileSync(path.join(root, "src/config.ts"), "utf8");
   const names = [...source.matchAll(/^ {2}([A-Z_]{4,}): /gm)].map((match) => match[1]);
-  expect(names.length).toBe(9);
+  expect(names.length).toBe(11);
   expect(names.filter((name) => !readme.includes(`| \`${name}\` |`))).toEqual([]);
 });

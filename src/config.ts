@@ -9,6 +9,20 @@ const httpUrl = z.string().refine((value) => {
   return url !== null && /^https?:$/.test(url.protocol) && url.search === "" && url.hash === "";
 }, "must be an http or https address without query, such as https://edgr.example.com");
 
+const hosts = z
+  .string()
+  .transform((value) => value.split(",").map((host) => host.trim().toLowerCase()))
+  .pipe(
+    z.array(
+      z
+        .string()
+        .regex(
+          /^[a-z0-9.-]+(:\d{1,5})?$/,
+          "must be a comma-separated list of hosts with their ports, such as localhost:4566",
+        ),
+    ),
+  );
+
 const ipRanges = z
   .string()
   .transform((value) => value.split(",").map((range) => range.trim()))
@@ -34,13 +48,20 @@ const environment = z.object({
     .max(200)
     .regex(/^[\x21-\x7e]+$/, "must be printable ASCII without spaces")
     .optional(),
-  /** Where the embedded database, the secrets and the process lock live. */
+  /** Where the embedded database, the secrets, the process lock and the spool live. */
   EDGR_DATA_DIR: z.string().min(1).default("./data"),
   /** A PostgreSQL server (14 or newer) to use instead of the embedded one. */
   DATABASE_URL: z
     .string()
     .regex(/^postgres(ql)?:\/\//, "must begin with postgres:// or postgresql://")
     .optional(),
+  /** How much of the disk, in MiB, hits may take under EDGR_DATA_DIR while the database is away. */
+  EDGR_SPOOL_MAX_MIB: z.coerce
+    .number({ error: "must be a number of MiB" })
+    .int()
+    .min(1)
+    .max(1_048_576)
+    .default(1024),
   PORT: z.coerce.number({ error: "must be a port number" }).int().min(0).max(65535).default(3000),
   HOST: z.string().min(1).default("127.0.0.1"),
   LOG_LEVEL: z.enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(", ")}` }).default("info"),
@@ -48,6 +69,8 @@ const environment = z.object({
   EDGR_TRUSTED_PROXIES: ipRanges.default([]),
   /** Private addresses or ranges that campaigns and webhooks may call on purpose. Default: none. */
   EDGR_EGRESS_ALLOW: ipRanges.default([]),
+  /** Stand-ins for Amazon SNS (host:port), believed like it, for development. Default: none. */
+  EDGR_SNS_TRUSTED_HOSTS: hosts.default([]),
 });
 
 export type Config = {
@@ -55,11 +78,13 @@ export type Config = {
   apiKey: string | null;
   dataDir: string;
   databaseUrl: string | null;
+  spoolMaxBytes: number;
   port: number;
   host: string;
   logLevel: (typeof LOG_LEVELS)[number];
   trustedProxies: readonly string[];
   egressAllow: readonly string[];
+  snsTrustedHosts: readonly string[];
 };
 
 export class ConfigError extends Error {}
@@ -81,10 +106,12 @@ export function readConfig(env: Record<string, string | undefined>, cwd: string)
     apiKey: value.EDGR_API_KEY ?? null,
     dataDir: path.resolve(cwd, value.EDGR_DATA_DIR),
     databaseUrl: value.DATABASE_URL ?? null,
+    spoolMaxBytes: value.EDGR_SPOOL_MAX_MIB * 1024 ** 2,
     port: value.PORT,
     host: value.HOST,
     logLevel: value.LOG_LEVEL,
     trustedProxies: value.EDGR_TRUSTED_PROXIES,
     egressAllow: value.EDGR_EGRESS_ALLOW,
+    snsTrustedHosts: value.EDGR_SNS_TRUSTED_HOSTS,
   };
 }

@@ -6,6 +6,7 @@ import { doctor } from "./cli/doctor.ts";
 import { mailbox } from "./cli/mailbox.ts";
 import { migrate } from "./cli/migrate.ts";
 import { serve } from "./cli/serve.ts";
+import { ses } from "./cli/ses.ts";
 import { token } from "./cli/token.ts";
 import { ConfigError, readConfig } from "./config.ts";
 import { AppError } from "./errors.ts";
@@ -17,6 +18,7 @@ const COMMANDS = new Map<string, Command>([
   ["migrate", migrate],
   ["api-key", apiKey],
   ["token", token],
+  ["ses", ses],
   ["doctor", doctor],
 ]);
 

@@ -1,6 +1,10 @@
 import { createSignal } from "./signal.ts";
 
-export type Repeating = { stop(): Promise<void> };
+export type Repeating = {
+  /** Says that there may be work: the next turn comes at once. */
+  wake(): void;
+  stop(): Promise<void>;
+};
 
 /**
  * Does `work` now and then again, `everyMs` after it ended, or at once when it says that there is more. One failure
@@ -31,6 +35,7 @@ export function repeat(
 
   const running = loop();
   return {
+    wake: signal.wake,
     async stop() {
       stopping = true;
       signal.wake();

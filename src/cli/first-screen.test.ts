@@ -2,9 +2,11 @@ import { expect, test } from "bun:test";
 import { readConfig } from "../config.ts";
 import { firstScreen } from "./first-screen.ts";
 
-const server = { url: "http://127.0.0.1:3000", publicUrl: "http://localhost:3000", hasApiKey: false };
+type Server = Parameters<typeof firstScreen>[1];
 
-function screen(env: Record<string, string>, changes: Partial<typeof server> = {}): string {
+const server: Server = { url: "http://127.0.0.1:3000", publicUrl: "http://localhost:3000", hasApiKey: false };
+
+function screen(env: Record<string, string>, changes: Partial<Server> = {}): string {
   return firstScreen(readConfig(env, "/srv/edgr"), { ...server, ...changes });
 }
 
@@ -24,6 +26,13 @@ test("a server open to others does not say it is this machine's only", () => {
 
 test("with a key already there another one is offered", () => {
   expect(screen({}, { hasApiKey: true })).toContain("npx edgr api-key create makes another");
+});
+
+test("without its database it says that hits are kept, and nothing about keys that nobody can look up", () => {
+  const text = screen({ DATABASE_URL: "postgres://db.example.com/edgr" }, { hasApiKey: null });
+
+  expect(text).toContain("the database does not answer: hits are kept on disk until it does");
+  expect(text).toContain("known when the database answers");
 });
 
 test("no secret of the configuration is on it", () => {

@@ -12,7 +12,7 @@ export const serve: Command = {
 
 Runs EDGR until Ctrl-C or SIGTERM, which let it finish what it has accepted; a second Ctrl-C ends it at once.
 Configured by environment variables: PORT, HOST, EDGR_DATA_DIR, EDGR_PUBLIC_URL, EDGR_API_KEY, DATABASE_URL,
-EDGR_TRUSTED_PROXIES, LOG_LEVEL.
+EDGR_TRUSTED_PROXIES, EDGR_SPOOL_MAX_MIB, LOG_LEVEL.
 
 Examples:
   npx edgr serve

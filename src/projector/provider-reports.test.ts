@@ -15,6 +15,7 @@ import {
   type Run,
 } from "../../test/support/campaigns.ts";
 import { createTestDatabase, type TestDatabase } from "../../test/support/database.ts";
+import type { SoftBounceLimit } from "../customers/queries.ts";
 import type { Event, EventType } from "../events/event.ts";
 
 const PROPERTY_MS = 240_000;
@@ -160,7 +161,7 @@ test(
 );
 
 /** Whether so many bounces follow each other within so many days. */
-function isReached(told: DrawnDays["told"], limit: DrawnDays["limit"]): boolean {
+function isReached(told: DrawnDays["told"], limit: SoftBounceLimit): boolean {
   let row: number[] = [];
   for (const { day, isDelivery } of told.toSorted((one, other) => one.day - other.day)) {
     row = isDelivery ? [] : [...row, day];
@@ -170,7 +171,7 @@ function isReached(told: DrawnDays["told"], limit: DrawnDays["limit"]): boolean 
   return false;
 }
 
-type Way = Pick<Drawn, "cuts" | "batch" | "limit">;
+type Way = Pick<Drawn, "cuts" | "batch"> & { limit: SoftBounceLimit | null };
 
 /** What has become of two contacts who got two messages each, by the events, told in groups of so many. */
 async function endOf(events: readonly Told[], { cuts, batch, limit }: Way) {

@@ -75,7 +75,7 @@ test("with DATABASE_URL it runs on that server and starts none of its own", asyn
   edgr.child.kill("SIGTERM");
 
   expect(await edgr.ended).toBe(0);
-  expect(await readdir(here.dataDir)).toEqual(["secrets.json"]);
+  expect((await readdir(here.dataDir)).toSorted()).toEqual(["secrets.json", "spool"]);
 });
 
 test("a data directory whose path is too long for a socket works", async () => {

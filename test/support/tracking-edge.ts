@@ -2,6 +2,7 @@ import type { Hono } from "hono";
 import type { Event } from "../../src/events/event.ts";
 import { newId } from "../../src/events/id.ts";
 import type { TrackingDeps, TrackingEnv } from "../../src/tracking/hit.ts";
+import type { FoundPreferences } from "../../src/tracking/preferences-queries.ts";
 import type { SubscriptionHit } from "../../src/tracking/queries.ts";
 import { trackingRoutes } from "../../src/tracking/routes.ts";
 import { createTokens, type TokenClaims } from "../../src/tracking/token.ts";
@@ -59,6 +60,8 @@ export function createEdge(replaced: Partial<TrackingDeps> = {}): TestEdge {
         return "resubscribed";
       },
     },
+    preferences: { read: unknownMessage, save: unknownMessage },
+    view: async () => ({ kind: "unknown_message" }),
     clientIp: (peer, forwardedFor) => forwardedFor ?? peer,
     now: () => NOW_MS,
     counters: {
@@ -78,6 +81,10 @@ export function createEdge(replaced: Partial<TrackingDeps> = {}): TestEdge {
     return app.request(path, { ...init, headers }, { ip: "203.0.113.7" });
   };
   return { app, appended, counted, logged, changes, request };
+}
+
+async function unknownMessage(): Promise<FoundPreferences> {
+  return { found: false, because: "unknown_message" };
 }
 
 export async function reject(): Promise<never> {
