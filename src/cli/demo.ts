@@ -12,8 +12,10 @@ export const demo: Command = {
   help: `Usage: edgr demo [--contacts N] [--keep]
 
 Starts EDGR on a scratch database and a mail server on loopback, sends a campaign of four messages, lets the
-recipients open, click and unsubscribe as people, image proxies, privacy proxies and link scanners do, and prints
-both sides in one table. Nothing leaves this machine. Exit code 1 when the sides differ or somebody was mailed twice.
+recipients open, click and unsubscribe as people, image proxies, privacy proxies and link scanners do, lets stand-ins
+for Amazon SES and SNS report deliveries, bounces, complaints and answers, signed, in no order and some of them twice,
+and prints both sides in one table. Nothing leaves this machine. Exit code 1 when the sides differ or somebody was
+mailed twice.
 
 A demo that was killed is continued by the next one: what had been acknowledged must be there, once.
 

@@ -13,6 +13,7 @@ import {
 } from "../../test/support/campaigns.ts";
 import { createTestDatabase, type TestDatabase } from "../../test/support/database.ts";
 import type { Event } from "../events/event.ts";
+import { reportUncertainMessages } from "../messages/queries.ts";
 import { deleteSuppression } from "../suppressions/queries.ts";
 import { unsubscribe } from "../tracking/queries.ts";
 
@@ -320,7 +321,7 @@ test("what the provider says of its own accord is activity, and moves nothing", 
   expect(counted.rows).toEqual([]);
 });
 
-test("a message in a sender's hands stays there when the provider is heard first, until he says what he did", async () => {
+test("a message in a sender's hands stays there when the provider is heard first, and is missed when he is gone", async () => {
   const run = await sentMessage();
   await sql`
     update message set status = 'queued', sent_at = null, claimed_by = 7, claimed_at = now()
@@ -332,6 +333,8 @@ test("a message in a sender's hands stays there when the provider is heard first
   };
   await told(run, "message_delivered", {}, 1);
   expect(await state()).toEqual({ status: "delivered", claimedBy: 7 });
-  await told(run, "message_uncertain", {}, 1);
+  expect(await database.db.transaction().execute(reportUncertainMessages)).toBe(1);
+  await projectAll(database.db);
   expect(await state()).toEqual({ status: "delivered", claimedBy: null });
+  expect(await database.db.transaction().execute(reportUncertainMessages)).toBe(0);
 });

@@ -1,3 +1,5 @@
+export { snsCertificate } from "../../src/demo/sns-certificate.ts";
+
 /**
  * A self-signed certificate for `hooks.example.com` that servers of tests use, valid for a hundred years. Its key is
  * public by being here, and nothing but tests trusts it.
@@ -20,58 +22,4 @@ ZXhhbXBsZS5jb20wCgYIKoZIzj0EAwIDSAAwRQIhAOpLDeWUMq0xTnXYVVzxf6aR
 k3o5A99LIWuDzDt2VRbgAiArWvEqDxmum9Yu9kyaI11Ry8z046Lfwewizs2fU+PJ
 +g==
 -----END CERTIFICATE-----`,
-};
-
-/** The same for `sns.amazonaws.com`, as its signing certificate: a stand-in for SNS signs with it. */
-export const snsCertificate = {
-  key: `-----BEGIN PRIVATE KEY-----
-MIIEvAIBADANBgkqhkiG9w0BAQEFAASCBKYwggSiAgEAAoIBAQCUoz19pH5UPr05
-QPW1/Ku61tQq4mmew542hPH8r/itR0c+qkOzBJunDUIFJhiPpioCkBG+1M0bFvcc
-Us+RvY4b981sSv2UVpC6sZEOvfOEHVvYEXFpQsUr1cHSfOaQfPkvkGpvQMthvbLF
-Em3WiRQtvDLIbYsyskX8cYwz2X1hhDX51x5LyyHG/QYYKOVxQPT/QZgjEWviI2WD
-L26Q+8VKoSr4Gnh2uXJdVpN2OjFPvBhxxjH/1wWwyHAuJT+gKwsFAS+IZmuXZO62
-KlwL30c7w8e+4/dCKAywFeWvGI2nmY/Kd7GxEXh1+gbDJ12NKBu0PnmEGsIiYPPi
-0dyegzu3AgMBAAECgf8U5t++y2L4ddomMvxamy2LGKq9XRl9OgUFpaxh3F0cAOoD
-5e2fPwakdzjRgInzqWo+8gOM0mAFbzVQxlRqKj3RsQcyM1l1grbXiiDb8dpMudQw
-jkNkif8wKt8Wunmx1+EyzxwoiPQQypxZGj5X7O7pf42kocLxXiB5X35XzD3VeItB
-XzThDhTYfPQQiCVi6Q4yDm66OXSXubRabrk8KaitsKTmxdDwp3Rv77ExBrokydm8
-A8WFfhxNrJrYDjzL5ZQ8FTQaGMadLqwOp7UQ+rldtMZXnmi2uHNV+GbovsJqjBJS
-6gqlH5dy9VtPHROFbTzBc9yuv1z7RWdnV0NS9IECgYEAxH8wxD0wMdn9joEDU3ZN
-x5i7p1HpqTGxl0BbhcTlIiWFPzRSOrAB7V9Kw7SVUN9NTyOxIL4kuusXpA6hnzCT
-plaxlSPWmzFAWhqTCNuxZNh4KnKXL7QP4ESl1XNMxGbVbQWVdBe21AHh2gACOFoM
-dpIfcWOvH9dbnQchPeIfYecCgYEAwaXqLZr3qYVkc6kHoMjFXmzWzsx7yxnTP3q+
-B5segLf2Ejm06nxC7wJgOYOldJBSYgft6eNfk1VxcxrRRQsUuRRFYDCmBDvGGgPu
-VStL0bWRuWXyGoYP5Ohx7Yj4zzd5jlpRa2ZnLprZjmp3vSFPI9Yao5wV+Y2fCvLW
-i8kPvbECgYEAsrI41z4OJkfon0AUlkJwWaQ8g92qcYQPzU1p7i0xc+xLUT9zyIto
-NUcD5xbC89kfpWkAHJbPMG28AiaMNQkoPY150ffVoy0XKNoh/VxN5zg1j+TGOUu3
-ZG0JoyRIHBSo44zAbeNjEUrk6iw32KeLzgj1L1lIWdywJA3n3S9W+uECgYAw0/IZ
-b8LVBuKOW2el/hnuNklvuZXZX3ipv/xclJt7X2d3rv9UROLnu1SiC/TTUHTFbTRr
-Tj7SOrAxkuiDnUirZlYb7AhgduX7t1QIO7ORfFPzSKZkU7t8P7RCbdA3B8jpwRJY
-n2iTEs6an3Pzx4taAOmUqY3M8A3TR+obMyZ58QKBgQC1i+qFRO32ONTqqjhaDkWg
-X6l60sWQNZTmaiiwdHhOWooJlvGMbpIrkM7OU3QwasVr/Jw3mlojerSs/ml8M42P
-cGKrCSnO8j8H+4BjpUvRZ4mnm9RfGV7FgSv5zjSLgWoLNXFLA4oPBtDVjhsho+mD
-DYOyiflH1VQFSTl3f5FJTQ==
------END PRIVATE KEY-----
-`,
-  cert: `-----BEGIN CERTIFICATE-----
-MIIDOTCCAiGgAwIBAgIUfGxgn7YAQyNtGhLk0KpzYh4soe4wDQYJKoZIhvcNAQEL
-BQAwHDEaMBgGA1UEAwwRc25zLmFtYXpvbmF3cy5jb20wIBcNMjYxMTI1MDIyMzQy
-WhgPMjEyNjExMDEwMjIzNDJaMBwxGjAYBgNVBAMMEXNucy5hbWF6b25hd3MuY29t
-MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAlKM9faR+VD69OUD1tfyr
-utbUKuJpnsOeNoTx/K/4rUdHPqpDswSbpw1CBSYYj6YqApARvtTNGxb3HFLPkb2O
-G/fNbEr9lFaQurGRDr3zhB1b2BFxaULFK9XB0nzmkHz5L5Bqb0DLYb2yxRJt1okU
-LbwyyG2LMrJF/HGMM9l9YYQ1+dceS8shxv0GGCjlcUD0/0GYIxFr4iNlgy9ukPvF
-SqEq+Bp4drlyXVaTdjoxT7wYccYx/9cFsMhwLiU/oCsLBQEviGZrl2TutipcC99H
-O8PHvuP3QigMsBXlrxiNp5mPynexsRF4dfoGwyddjSgbtD55hBrCImDz4tHcnoM7
-twIDAQABo3EwbzAdBgNVHQ4EFgQU9r6kuJY2VeqPVBi/xAmUFKj8ddcwHwYDVR0j
-BBgwFoAU9r6kuJY2VeqPVBi/xAmUFKj8ddcwDwYDVR0TAQH/BAUwAwEB/zAcBgNV
-HREEFTATghFzbnMuYW1hem9uYXdzLmNvbTANBgkqhkiG9w0BAQsFAAOCAQEAcD0E
-mBXJ/dh/+wlBCp0uG67Va6FG4Tn0mhXY/9DV32r5NPunQ2Ckig5tfj7WvH6mnHve
-DSxEcFB8exUrM2tydXWEMmADz7FB30PyT57FrwEr/SYXzqIVnRdU5eKvP1c58o3n
-Glw2+hwJP5lQMo8xQDY8jgerTmuwsfHRxONUrz2GxJljFALtvavxGrVXNhezyWg1
-k18Xdl1p38wru7mC060uJYjBMefMocVsijT+/mgqQ+dKkYeyNYVPiujUT5UDnnk6
-/bQAuxLPMGhaTT8H1qrE4Qvv7U6yAEnHvwlbrBS74UNP8LIX45xSCasBackst1ej
-Eip/Cv3Bk07mFSzLAA==
------END CERTIFICATE-----
-`,
 };

@@ -9,6 +9,7 @@ export type ReadMail = { ok: true; mail: Mail; text: string } | { ok: false; rea
 export type MailReader = {
   /** One at a time. */
   read(bytes: Buffer, envelopeFrom: string): Promise<ReadMail>;
+  /** Ends the thread; the next mail begins another. */
   close(): Promise<void>;
 };
 

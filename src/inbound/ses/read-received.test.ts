@@ -20,6 +20,7 @@ import {
 import { type S3StandIn, startS3 } from "../../../test/support/s3.ts";
 import { newId, toShortId } from "../../events/id.ts";
 import { MAX_MAIL_BYTES } from "./parse-mail.ts";
+import { createMailReader } from "./read-mail.ts";
 import { type ReadingDeps, readReceived } from "./read-received.ts";
 import { recordNotices } from "./record.ts";
 import { createReplyAddresses } from "./reply-address.ts";
@@ -52,6 +53,7 @@ beforeAll(async () => {
   };
 });
 afterAll(async () => {
+  await reader.close();
   await s3.close();
   await api.close();
 });
@@ -64,7 +66,14 @@ beforeEach(async () => {
 });
 
 const going = new AbortController().signal;
-const readAll = () => readReceived(deps, going);
+const reader = createMailReader();
+/** By a process of its own, which shares no thread with another. */
+async function readAll(): Promise<number> {
+  const own = createMailReader();
+  const count = await readReceived(deps, own, going);
+  await own.close();
+  return count;
+}
 const topicOf = ({ id }: TestCustomer) => `arn:aws:sns:us-east-1:123456789012:${id}`;
 const ok = (method: string, path: string, body?: unknown) => api.ok(method, path, body, customer);
 
@@ -402,7 +411,7 @@ describe("a mail that is told of twice", () => {
       api.database.db,
     );
     const errors: unknown[] = [];
-    await readReceived({ ...deps, log: { error: (said: unknown) => errors.push(said) } }, going);
+    await readReceived({ ...deps, log: { error: (said: unknown) => errors.push(said) } }, reader, going);
     await sql`drop function refuse() cascade`.execute(api.database.db);
     expect(await stateOf(fine)).toEqual(matched);
     expect(await stateOf(refused)).toMatchObject({ status: "waiting" });
@@ -412,7 +421,7 @@ describe("a mail that is told of twice", () => {
 
 test("a mail that is not read yet when EDGR stops is read later", async () => {
   const id = await receive();
-  await readReceived(deps, AbortSignal.abort());
+  await readReceived(deps, reader, AbortSignal.abort());
   expect(await stateOf(id)).toMatchObject({ status: "waiting" });
   await makeDue();
   await readAll();

@@ -26,9 +26,14 @@ const MAX_ATTEMPTS = 18;
 /** Reads received mail for as long as the process lives; several processes may do so beside each other. */
 export function runMailReading(deps: ReadingDeps): Repeating {
   const ending = new AbortController();
+  const reader = createMailReader();
   const reading = repeat(
     LOOK_MS,
-    async () => ((await readReceived(deps, ending.signal)) === CHUNK ? "more" : "done"),
+    async () => {
+      const isBusy = (await readReceived(deps, reader, ending.signal)) === CHUNK;
+      if (!isBusy) await reader.close();
+      return isBusy ? "more" : "done";
+    },
     (error) => deps.log.error({ err: error }, "ses: could not read received mail, tries again"),
   );
   return {
@@ -36,6 +41,7 @@ export function runMailReading(deps: ReadingDeps): Repeating {
     async stop() {
       ending.abort();
       await reading.stop();
+      await reader.close();
     },
   };
 }
@@ -45,19 +51,18 @@ export function runMailReading(deps: ReadingDeps): Repeating {
  * @param signal ends it early: what is not read yet is read later
  * @returns how many there were
  */
-export async function readReceived(deps: ReadingDeps, signal: AbortSignal): Promise<number> {
+export async function readReceived(
+  deps: ReadingDeps,
+  reader: MailReader,
+  signal: AbortSignal,
+): Promise<number> {
   const taken = await takeReceived(deps.db, CHUNK, LEASE_MS);
   if (taken.length === 0) return 0;
-  const reader = createMailReader();
-  try {
-    const readings: Reading[] = [];
-    // One after the other: each may take as much memory as a mail is large, several times.
-    for (const notification of taken)
-      readings.push({ taken: notification, outcome: await read(notification, reader, deps, signal) });
-    if ((await record(readings, deps)) > 0) deps.onAppend();
-  } finally {
-    await reader.close();
-  }
+  const readings: Reading[] = [];
+  // One after the other: each may take as much memory as a mail is large, several times.
+  for (const notification of taken)
+    readings.push({ taken: notification, outcome: await read(notification, reader, deps, signal) });
+  if ((await record(readings, deps)) > 0) deps.onAppend();
   return taken.length;
 }
 

@@ -43,8 +43,8 @@ export type ReceiveDeps = {
   unsubscribed(message: SnsMessage, topic: AllowedTopic): Promise<void>;
   /** A topic that nobody allowed, with a message that SNS signed. */
   ask(message: SnsMessage, confirmation: Asked | null): Promise<void>;
-  /** That an allowed topic spoke. */
-  heard(topic: AllowedTopic): void;
+  /** That an allowed topic spoke. Never rejects. */
+  heard(topic: AllowedTopic): Promise<void>;
   log: Pick<Logger, "debug" | "error">;
 };
 
@@ -114,7 +114,7 @@ async function take(deps: ReceiveDeps, message: SnsMessage, topic: AllowedTopic)
   }
   const content = contentOf(message.message, deps.now());
   if (content !== null) await deps.record(noticeOf(message, topic, content, deps.now()));
-  deps.heard(topic);
+  await deps.heard(topic);
   return content === null
     ? { status: 200, outcome: "nothing_to_do", detail: "The message is not an event of SES." }
     : { status: 200, outcome: "recorded", detail: "The message is recorded." };

@@ -52,7 +52,7 @@ export function createReceiver(parts: ReceiverParts): Receiver {
   const { db, now, counters, log } = parts;
   const certificates = createCertificates(parts);
   const topics = createTopics(() => selectAllowedTopics(db), now);
-  const heard = createThrottle(now);
+  const hearing = createThrottle(now);
   const asking = createThrottle(now);
   const group = createGroupCommit<Notice>(async (notices) => {
     const recorded = await recordNotices(db, notices);
@@ -87,6 +87,16 @@ export function createReceiver(parts: ReceiverParts): Receiver {
     await noteAsking(db, { topicArn, accountId, messages: Math.max(messages, 1), confirmation });
   }
 
+  async function heard(topic: AllowedTopic): Promise<void> {
+    const { topicArn } = topic;
+    if (hearing.count(topicArn) === 0) return;
+    try {
+      await noteMessage(db, topic);
+    } catch (error) {
+      log.error({ err: error, topicArn }, "ses: could not note that a topic spoke");
+    }
+  }
+
   return {
     async receive(body) {
       const reception = await receive(
@@ -102,12 +112,7 @@ export function createReceiver(parts: ReceiverParts): Receiver {
           unsubscribed: (message, topic) =>
             once(db, message, topic, (transaction) => noteUnsubscribed(transaction, topic, message.at)),
           ask,
-          heard(topic) {
-            if (heard.count(topic.topicArn) === 0) return;
-            noteMessage(db, topic).catch((error: unknown) =>
-              log.error({ err: error, topicArn: topic.topicArn }, "ses: could not note that a topic spoke"),
-            );
-          },
+          heard,
           log,
         },
         body,

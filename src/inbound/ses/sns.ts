@@ -43,7 +43,12 @@ const envelope = z.object({
   SubscribeURL: z.string().min(1).max(MAX_URL_CHARS).optional(),
   // Exactly one of them: a version that nobody knows yet must not be taken for the last one that is known.
   SignatureVersion: z.enum(["1", "2"]),
-  Signature: z.base64().min(1).max(MAX_SIGNATURE_CHARS),
+  // In the one spelling of its bytes: the last character has bits that say nothing.
+  Signature: z
+    .base64()
+    .min(1)
+    .max(MAX_SIGNATURE_CHARS)
+    .refine((text) => Buffer.from(text, "base64").toString("base64") === text),
   SigningCertURL: z.string().max(MAX_URL_CHARS).optional(),
   // As Lambda spells it; it is the same message.
   SigningCertUrl: z.string().max(MAX_URL_CHARS).optional(),
