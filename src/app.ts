@@ -1,3 +1,5 @@
+import { randomBytes } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 import { analyticsRoutes } from "./campaigns/analytics-routes.ts";
 import { doubleOptInRoutes } from "./campaigns/double-opt-in-routes.ts";
 import { enrollRoutes } from "./campaigns/enroll-routes.ts";
@@ -12,6 +14,8 @@ import { contactRoutes } from "./contacts/routes.ts";
 import { credentialRoutes } from "./credentials/routes.ts";
 import { awsItself } from "./credentials/ses-setup-aws.ts";
 import { sesSetupRoutes } from "./credentials/ses-setup-routes.ts";
+import { type Bots, createBots } from "./credentials/telegram.ts";
+import { botWebhookRoutes } from "./credentials/telegram-webhook-routes.ts";
 import { customerRoutes } from "./customers/routes.ts";
 import type { Egress } from "./egress/client.ts";
 import { exportRoutes } from "./exports/routes.ts";
@@ -26,6 +30,9 @@ import { inboundRoutes } from "./inbound/routes.ts";
 import { createReceiver } from "./inbound/ses/receiver.ts";
 import { sesEventRoutes } from "./inbound/ses/routes.ts";
 import { sesTopicRoutes } from "./inbound/ses/topic-routes.ts";
+import { telegramLinkRoutes } from "./inbound/telegram/link-routes.ts";
+import { createTelegramReceiver } from "./inbound/telegram/receiver.ts";
+import { telegramUpdateRoutes } from "./inbound/telegram/routes.ts";
 import type { Logger } from "./logger.ts";
 import { messageRoutes } from "./messages/routes.ts";
 import { viewMessage } from "./messages/view.ts";
@@ -36,6 +43,7 @@ import { pendingMigrations } from "./storage/migrate.ts";
 import type { Database, Db } from "./storage/pool.ts";
 import type { Secrets } from "./storage/secrets.ts";
 import { suppressionRoutes } from "./suppressions/routes.ts";
+import { createBotApi, TELEGRAM_ITSELF } from "./telegram/api.ts";
 import { templatePreviewRoutes } from "./templates/preview-routes.ts";
 import { templateRoutes } from "./templates/routes.ts";
 import { contactTopicRoutes } from "./topics/contact-routes.ts";
@@ -52,13 +60,16 @@ type AppParts = {
   tokens: Tokens;
   workers: Workers;
   egress: Egress;
-  /** For the stand-ins of EDGR_SNS_TRUSTED_HOSTS alone. */
+  /** For the stand-ins of EDGR_SNS_TRUSTED_HOSTS and a Bot API server of one's own alone. */
   trustedEgress: Egress;
   logger: Logger;
 };
 
 /** How long somebody waits at the API for a mail server. */
 const SMTP_ANSWER_MS = 20_000;
+
+/** How long somebody waits at the API for one answer of Telegram. */
+const BOT_API_WITHIN_MS = 10_000;
 
 /** A load balancer asks often and waits shortly. */
 const READY_WITHIN_MS = 2_000;
@@ -101,6 +112,16 @@ export function assembleApp(parts: AppParts): App {
   });
   trackingApp.route("/", sesEventRoutes(receiver));
   const { encryptionKey } = secrets;
+  const telegramReceiver = createTelegramReceiver({
+    db: database.db,
+    encryptionKey,
+    now,
+    onAppend: workers.wake,
+    counters: metrics,
+    log: logger,
+  });
+  trackingApp.route("/", telegramUpdateRoutes(telegramReceiver));
+  const bots = assembleBots(parts);
   const resources = [
     customerRoutes(),
     importRoutes("contacts"),
@@ -112,6 +133,7 @@ export function assembleApp(parts: AppParts): App {
     activityRoutes(),
     topicRoutes(),
     contactTopicRoutes({ now }),
+    telegramLinkRoutes({ encryptionKey }),
     templateRoutes(),
     templatePreviewRoutes({ tokens, publicUrl, now }),
     segmentRoutes({ now }),
@@ -119,7 +141,8 @@ export function assembleApp(parts: AppParts): App {
     sesTopicRoutes(),
     sesSetupRoutes({ encryptionKey, publicUrl, aws: awsItself(egress) }),
     inboundRoutes(),
-    credentialRoutes({ encryptionKey, answerWithinMs: SMTP_ANSWER_MS, now }),
+    credentialRoutes({ encryptionKey, bots, answerWithinMs: SMTP_ANSWER_MS, now }),
+    botWebhookRoutes(bots),
     campaignRoutes({ refusedUrl: egress.refusalByForm }),
     campaignPreviewRoutes({ tokens, publicUrl, now }),
     testSendRoutes({
@@ -138,6 +161,27 @@ export function assembleApp(parts: AppParts): App {
   ];
   const ready = readiness(database.db, hits);
   return createApp({ database, config, trackingApp, ready, logger, now, metrics, resources });
+}
+
+/** Telegram itself is reached like everything else; a server of one's own wherever the operator says that it is. */
+function assembleBots({ config, secrets, egress, trustedEgress, logger }: AppParts): Bots {
+  const { telegramApiRoot: apiRoot, publicUrl } = config;
+  const api = createBotApi({
+    apiRoot,
+    egress: apiRoot === TELEGRAM_ITSELF ? egress : trustedEgress,
+    withinMs: BOT_API_WITHIN_MS,
+    now: Date.now,
+    pause,
+  });
+  const randomSecret = () => randomBytes(32).toString("base64url");
+  return createBots({
+    api,
+    apiRoot,
+    publicUrl,
+    encryptionKey: secrets.encryptionKey,
+    randomSecret,
+    log: logger,
+  });
 }
 
 /**

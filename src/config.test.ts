@@ -29,6 +29,7 @@ describe("an empty environment", () => {
       trustedProxies: [],
       egressAllow: [],
       snsTrustedHosts: [],
+      telegramApiRoot: "https://api.telegram.org",
     });
   });
 
@@ -57,6 +58,7 @@ describe("a variable", () => {
     [{ EDGR_TRUSTED_PROXIES: "10.0.0.0/80" }, "EDGR_TRUSTED_PROXIES"],
     [{ EDGR_EGRESS_ALLOW: "localhost" }, "EDGR_EGRESS_ALLOW"],
     [{ EDGR_SNS_TRUSTED_HOSTS: "http://localhost:4566" }, "EDGR_SNS_TRUSTED_HOSTS"],
+    [{ EDGR_TELEGRAM_API_ROOT: "localhost:8081" }, "EDGR_TELEGRAM_API_ROOT"],
   ])("such as %p is refused", (env, name) => {
     expect(complaint(env)).toContain(`  ${name} `);
   });
@@ -80,6 +82,6 @@ test("the README lists every variable", () => {
   const readme = readFileSync(path.join(root, "README.md"), "utf8");
   const source = readFileSync(path.join(root, "src/config.ts"), "utf8");
   const names = [...source.matchAll(/^ {2}([A-Z_]{4,}): /gm)].map((match) => match[1]);
-  expect(names.length).toBe(11);
+  expect(names.length).toBe(12);
   expect(names.filter((name) => !readme.includes(`| \`${name}\` |`))).toEqual([]);
 });

@@ -1,6 +1,7 @@
 import path from "node:path";
 import ipaddr from "ipaddr.js";
 import { z } from "zod";
+import { TELEGRAM_ITSELF } from "./telegram/api.ts";
 
 const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 
@@ -71,6 +72,8 @@ const environment = z.object({
   EDGR_EGRESS_ALLOW: ipRanges.default([]),
   /** Stand-ins for Amazon SNS (host:port), believed like it, for development. Default: none. */
   EDGR_SNS_TRUSTED_HOSTS: hosts.default([]),
+  /** Where Telegram's Bot API is; a server of one's own may be private, and without TLS. */
+  EDGR_TELEGRAM_API_ROOT: httpUrl.default(TELEGRAM_ITSELF),
 });
 
 export type Config = {
@@ -85,6 +88,7 @@ export type Config = {
   trustedProxies: readonly string[];
   egressAllow: readonly string[];
   snsTrustedHosts: readonly string[];
+  telegramApiRoot: string;
 };
 
 export class ConfigError extends Error {}
@@ -113,5 +117,6 @@ export function readConfig(env: Record<string, string | undefined>, cwd: string)
     trustedProxies: value.EDGR_TRUSTED_PROXIES,
     egressAllow: value.EDGR_EGRESS_ALLOW,
     snsTrustedHosts: value.EDGR_SNS_TRUSTED_HOSTS,
+    telegramApiRoot: value.EDGR_TELEGRAM_API_ROOT.replace(/\/+$/, ""),
   };
 }

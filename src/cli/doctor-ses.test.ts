@@ -4,6 +4,7 @@ import { createTestApp, type TestApp } from "../../test/support/app.ts";
 import { type AwsStandIn, STAND_IN_KEYS, startAws } from "../../test/support/aws.ts";
 import { smtpCredential } from "../../test/support/campaign-api.ts";
 import { TEST_ENCRYPTION_KEY } from "../../test/support/campaigns.ts";
+import { noBots } from "../../test/support/telegram.ts";
 import { credentialRoutes } from "../credentials/routes.ts";
 import type { SesSetupDeps } from "../credentials/ses-setup-run.ts";
 import { createEgress, resolveBySystem } from "../egress/client.ts";
@@ -21,7 +22,7 @@ beforeAll(async () => {
   aws = await startAws();
   const now = () => new Date();
   api = await createTestApp([
-    credentialRoutes({ encryptionKey: TEST_ENCRYPTION_KEY, answerWithinMs: 100, now }),
+    credentialRoutes({ encryptionKey: TEST_ENCRYPTION_KEY, bots: noBots(), answerWithinMs: 100, now }),
   ]);
   deps = {
     encryptionKey: TEST_ENCRYPTION_KEY,

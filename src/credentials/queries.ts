@@ -4,8 +4,9 @@ import { keepTopics } from "../inbound/ses/topic-queries.ts";
 import type { Db } from "../storage/pool.ts";
 import { type SmtpCredential, type SmtpSettings, smtpSettings } from "./schema.ts";
 import { EMPTY_SECRET_BYTES, openSecret } from "./secret-box.ts";
+import { type Bot, toBot } from "./telegram-queries.ts";
 
-/** A credential as it may be shown: of its password only that there is one. */
+/** A mail server's credential as it may be shown: of its password only that there is one. */
 export type Credential = {
   id: string;
   type: "smtp";
@@ -62,16 +63,16 @@ export async function insertCredential(
 
 export async function findCredential(db: Db, customerId: string, id: string): Promise<Credential | null> {
   const { rows } = await sql<Row>`
-    select ${columns} from credential where customer_id = ${customerId} and id = ${id}`.execute(db);
+    select ${columns} from credential
+    where customer_id = ${customerId} and id = ${id} and type = 'smtp'`.execute(db);
   return rows[0] === undefined ? null : toCredential(rows[0]);
 }
 
 /** The credential with its row locked: who refers to it in the meantime waits. */
 export async function lockCredential(db: Db, customerId: string, id: string): Promise<Credential | null> {
   const { rows } = await sql<Row>`
-    select ${columns} from credential where customer_id = ${customerId} and id = ${id} for update`.execute(
-    db,
-  );
+    select ${columns} from credential
+    where customer_id = ${customerId} and id = ${id} and type = 'smtp' for update`.execute(db);
   return rows[0] === undefined ? null : toCredential(rows[0]);
 }
 
@@ -161,13 +162,19 @@ export async function findCampaignsUsing(
   return rows;
 }
 
-/** Newest first, one more than the page holds. */
-export async function selectCredentials(db: Db, customerId: string, page: Page): Promise<Credential[]> {
-  const { rows } = await sql<Row>`
+/** Those of all types, newest first, one more than the page holds. */
+export async function selectCredentials(
+  db: Db,
+  customerId: string,
+  page: Page,
+): Promise<(Credential | Bot)[]> {
+  const { rows } = await sql<Omit<Row, "type"> & { type: "smtp" | "telegram" }>`
     select ${columns} from credential
     where customer_id = ${customerId} and (${page.cursor}::uuid is null or id < ${page.cursor}::uuid)
     order by id desc limit ${page.limit + 1}`.execute(db);
-  return rows.map(toCredential);
+  return rows.map(({ hasPassword, type, ...row }) =>
+    type === "telegram" ? toBot({ ...row, type }) : toCredential({ ...row, type, hasPassword }),
+  );
 }
 
 /** Says how sending through a credential goes, for the operator to see. */

@@ -30,6 +30,9 @@ import {
   verification,
 } from "./schema.ts";
 import { sealSecret } from "./secret-box.ts";
+import type { Bots } from "./telegram.ts";
+import { type Bot, findBot } from "./telegram-queries.ts";
+import { TELEGRAM_CHANGES } from "./telegram-schema.ts";
 import { readToday, type Today } from "./today.ts";
 
 const tags = ["Credentials"];
@@ -39,10 +42,15 @@ const create = createRoute({
   path: "/credentials",
   operationId: "createCredential",
   tags,
-  summary: "Connect a mail server",
-  description: "Nothing is tried yet: `POST /credentials/{id}/verify` does that.",
+  summary: "Connect a mail server or a Telegram bot",
+  description:
+    "Of a mail server nothing is tried yet: `POST /credentials/{id}/verify` does that. A bot's token is checked, and " +
+    "Telegram is told to deliver the bot's updates here; both, or nothing is kept.",
   request: { body: jsonBody(newCredential) },
-  responses: { 201: json(credentialSchema, "The credential"), ...problems("invalid") },
+  responses: {
+    201: json(credentialSchema, "The credential"),
+    ...problems("invalid", "conflict", "unprocessable", "unavailable"),
+  },
 });
 
 const list = createRoute({
@@ -72,7 +80,10 @@ const change = createRoute({
   tags,
   summary: "Change a credential",
   request: { params: idParams, body: jsonBody(credentialChange) },
-  responses: { 200: json(credentialSchema, "The credential"), ...problems("invalid", "not_found") },
+  responses: {
+    200: json(credentialSchema, "The credential"),
+    ...problems("invalid", "not_found", "unprocessable", "unavailable"),
+  },
 });
 
 const remove = createRoute({
@@ -83,7 +94,8 @@ const remove = createRoute({
   summary: "Delete a credential",
   description:
     "Refused while a running or paused campaign sends through it or has mail queued for it. Drafts do not count: " +
-    "they have to name another before they are activated.",
+    "they have to name another before they are activated. Telegram is told to deliver a bot's updates no longer; if that " +
+    "fails, the log says so.",
   request: { params: idParams },
   responses: { 204: { description: "Deleted" }, ...problems("invalid", "not_found", "conflict") },
 });
@@ -102,6 +114,7 @@ const verify = createRoute({
 /** @param deps.answerWithinMs how long a mail server may take to let us in before `verify` says that it does not */
 export function credentialRoutes(deps: {
   encryptionKey: Buffer;
+  bots: Bots;
   answerWithinMs: number;
   now: () => Date;
 }): ApiRoutes {
@@ -112,8 +125,13 @@ export function credentialRoutes(deps: {
     sealSecret(deps.encryptionKey, `${customerId}/${id}`, password ?? "");
 
   routes.openapi(create, async (c) => {
-    const { type, name, password, ses: given, ...rest } = c.req.valid("json");
     const { customerId } = c.var;
+    const body = c.req.valid("json");
+    if (body.type === "telegram") {
+      const created = await deps.bots.connect(c.var.db, customerId, body);
+      return c.json(presentBot(await findBot(c.var.db, customerId, created)), 201);
+    }
+    const { type, name, password, ses: given, ...rest } = body;
     const { ses, secret: awsSecret } = splitAwsSecret(given, null);
     const settings = { ...rest, ses };
     refusePasswordWithoutUsername(settings.username, password !== null);
@@ -130,23 +148,36 @@ export function credentialRoutes(deps: {
   routes.openapi(list, async (c) => {
     const { limit, cursor } = c.req.valid("query");
     const page = toPage(await selectCredentials(c.var.db, c.var.customerId, { limit, cursor }), limit);
-    const today = await readToday(c.var.db, c.var.customerId, page.items, deps.now().getTime());
-    return c.json({ ...page, items: page.items.map((item) => withToday(item, today)) }, 200);
+    const servers = page.items.filter((item) => item.type === "smtp");
+    const today = await readToday(c.var.db, c.var.customerId, servers, deps.now().getTime());
+    const items = page.items.map((item) =>
+      item.type === "telegram" ? presentBot(item) : withToday(item, today),
+    );
+    return c.json({ ...page, items }, 200);
   });
 
   routes.openapi(read, async (c) => {
     const { db, customerId } = c.var;
-    const found = await findCredential(db, customerId, c.req.valid("param").id);
-    return c.json(await present(db, customerId, found), 200);
+    const { id } = c.req.valid("param");
+    const bot = await findBot(db, customerId, id);
+    if (bot !== null) return c.json(presentBot(bot), 200);
+    return c.json(await present(db, customerId, await findCredential(db, customerId, id)), 200);
   });
 
   routes.openapi(change, async (c) => {
     const { id } = c.req.valid("param");
-    const { name, password, ses: given, ...settings } = c.req.valid("json");
     const { customerId } = c.var;
+    const body = c.req.valid("json");
+    if ((await findBot(c.var.db, customerId, id)) !== null) {
+      refuseFields(body, (field) => !TELEGRAM_CHANGES.includes(field), "a Telegram bot");
+      await deps.bots.change(c.var.db, customerId, id, body);
+      return c.json(presentBot(await findBot(c.var.db, customerId, id)), 200);
+    }
+    const { name, password, botToken: _, ses: given, ...settings } = body;
     const changed = await inTransaction(c.var.db, async (db) => {
       const existing = await lockCredential(db, customerId, id);
       if (existing === null) throw noSuchCredential();
+      refuseFields(body, (field) => field === "botToken", "a mail server");
       const present = existing.settings.ses;
       const { ses, secret: awsSecret } =
         given === undefined ? { ses: present, secret: undefined } : splitAwsSecret(given, present);
@@ -165,6 +196,10 @@ export function credentialRoutes(deps: {
   routes.openapi(remove, async (c) => {
     const { id } = c.req.valid("param");
     const { customerId } = c.var;
+    if ((await findBot(c.var.db, customerId, id)) !== null) {
+      await deps.bots.disconnect(c.var.db, customerId, id);
+      return c.body(null, 204);
+    }
     await inTransaction(c.var.db, async (db) => {
       if ((await lockCredential(db, customerId, id)) === null) throw noSuchCredential();
       const users = await findCampaignsUsing(db, customerId, id);
@@ -207,6 +242,24 @@ function withToday(credential: Credential, days: ReadonlyMap<string, Today>) {
     createdAt: rest.createdAt.toISOString(),
     updatedAt: rest.updatedAt.toISOString(),
   };
+}
+
+function presentBot(bot: Bot | null) {
+  if (bot === null) throw noSuchCredential();
+  const { settings, ...rest } = bot;
+  return {
+    ...rest,
+    ...settings,
+    createdAt: rest.createdAt.toISOString(),
+    updatedAt: rest.updatedAt.toISOString(),
+  };
+}
+
+/** Refuses what a credential of this type has not. */
+function refuseFields(body: object, isRefused: (field: string) => boolean, type: string): void {
+  const fields = Object.keys(body).filter(isRefused);
+  if (fields.length > 0)
+    throw invalid(fields.map((field) => ({ field, reason: `is not a field of ${type}` })));
 }
 
 function refusePasswordWithoutUsername(username: string | null, hasPassword: boolean): void {

@@ -2,6 +2,7 @@ import { z } from "@hono/zod-openapi";
 import { email, id, line, time } from "../http/fields.ts";
 import { parseTopic } from "../inbound/ses/topic.ts";
 import { sendWindow, warmUp } from "./schedule-schema.ts";
+import { botToken, newTelegramCredential, telegramCredential } from "./telegram-schema.ts";
 
 const MAX_NAME_LENGTH = 100;
 const MAX_SENDER_NAME_LENGTH = 200;
@@ -170,9 +171,9 @@ const password = z
     description: "Kept encrypted and never returned. An empty one is none.",
   });
 
-export const newCredential = z
+const newSmtpCredential = z
   .strictObject({
-    type: z.literal("smtp", { error: 'must be "smtp", the only type there is so far' }),
+    type: z.literal("smtp"),
     name,
     ...smtpSettings.shape,
     ses: sesGiven.nullable().default(null),
@@ -180,16 +181,21 @@ export const newCredential = z
   })
   .openapi("NewCredential");
 
+export const newCredential = z.discriminatedUnion("type", [newSmtpCredential, newTelegramCredential], {
+  error: ({ code }) => (code === "invalid_union" ? 'must be "smtp" or "telegram"' : undefined),
+});
+
 export const credentialChange = z
-  .strictObject({ name, ...fields, ses: sesGiven.nullable(), password })
+  .strictObject({ name, ...fields, ses: sesGiven.nullable(), password, botToken })
   .partial()
   .openapi("CredentialChange", {
     description:
       "What is not given stays. `password`: null removes it. `ses`, `sendWindow` and `warmUp` are replaced as a " +
-      "whole. A lane that is sending goes on with the new settings within seconds.",
+      "whole. A lane that is sending goes on with the new settings within seconds. Of a Telegram bot `name`, `botToken` " +
+      "(another token of the same bot) and `maxConnections` can be changed.",
   });
 
-export const credential = z
+const smtpCredential = z
   .object({
     id: id(),
     type: z.enum(["smtp"]),
@@ -218,6 +224,8 @@ export const credential = z
     updatedAt: time(),
   })
   .openapi("Credential");
+
+export const credential = z.union([smtpCredential, telegramCredential]);
 
 export const verification = z
   .object({

@@ -4,6 +4,7 @@ import { type Answer, createTestApp, type TestApp } from "../../test/support/app
 import { type AwsStandIn, STAND_IN_KEYS, startAws } from "../../test/support/aws.ts";
 import { smtpCredential } from "../../test/support/campaign-api.ts";
 import { TEST_ENCRYPTION_KEY } from "../../test/support/campaigns.ts";
+import { noBots } from "../../test/support/telegram.ts";
 import { createEgress, resolveBySystem } from "../egress/client.ts";
 import { credentialRoutes } from "./routes.ts";
 import { sesSetupRoutes } from "./ses-setup-routes.ts";
@@ -42,7 +43,7 @@ beforeAll(async () => {
   const deps = { encryptionKey: TEST_ENCRYPTION_KEY, aws: access };
   const now = () => new Date();
   const credentials = () =>
-    credentialRoutes({ encryptionKey: TEST_ENCRYPTION_KEY, answerWithinMs: 100, now });
+    credentialRoutes({ encryptionKey: TEST_ENCRYPTION_KEY, bots: noBots(), answerWithinMs: 100, now });
   api = await createTestApp([credentials(), sesSetupRoutes({ ...deps, publicUrl: PUBLIC_URL })]);
   local = await createTestApp([
     credentials(),

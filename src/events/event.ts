@@ -21,6 +21,7 @@ export const EVENT_TYPES = [
   "message_received",
   "auto_reply_received",
   "contact_blocked",
+  "contact_unblocked",
   "contact_suppressed",
   "campaign_started",
   "campaign_completed",

@@ -22,6 +22,8 @@ export type Metrics = {
   sesRequest(outcome: string): void;
   /** What was told in them, by what became of it. */
   sesFacts(counts: Readonly<Record<string, number>>): void;
+  /** What Telegram posted, by what became of it. */
+  telegramUpdates(counts: Readonly<Record<string, number>>): void;
   /** @param read asked for each time somebody looks at the metrics */
   watchSpool(read: () => SpoolNumbers): void;
   registry: Registry;
@@ -57,6 +59,12 @@ export function createMetrics(): Metrics {
     labelNames: ["result"],
     registers,
   });
+  const telegramUpdates = new Counter({
+    name: "edgr_telegram_updates_total",
+    help: "Updates of Telegram, by what became of them",
+    labelNames: ["result"],
+    registers,
+  });
   return {
     request: (method, route, status, seconds) => requests.observe({ method, route, status }, seconds),
     badToken: (route) => hits.inc({ route, reason: "bad_token" }),
@@ -65,6 +73,9 @@ export function createMetrics(): Metrics {
     sesRequest: (outcome) => sesRequests.inc({ outcome }),
     sesFacts: (counts) => {
       for (const [result, count] of Object.entries(counts)) sesFacts.inc({ result }, count);
+    },
+    telegramUpdates: (counts) => {
+      for (const [result, count] of Object.entries(counts)) telegramUpdates.inc({ result }, count);
     },
     watchSpool: (read) => watchSpool(registry, read),
     registry,

@@ -8,11 +8,12 @@ export type InboundStatus = (typeof INBOUND_STATUSES)[number];
 
 export type InboundEvent = {
   id: string;
-  source: "ses";
+  source: "ses" | "telegram";
   status: InboundStatus;
   reason: string | null;
   name: string | null;
-  topicArn: string;
+  topicArn: string | null;
+  credentialId: string | null;
   envelopeId: string;
   sentAt: Date;
   receivedAt: Date;
@@ -29,7 +30,7 @@ export async function selectInboundEvents(
 ): Promise<InboundEvent[]> {
   const inStatus = status === null ? sql`` : sql`and status = ${status}`;
   const { rows } = await sql<InboundEvent>`
-    select id, source, status, reason, name, topic_arn as "topicArn", envelope_id as "envelopeId",
+    select id, source, status, reason, name, topic_arn as "topicArn", credential_id as "credentialId", envelope_id as "envelopeId",
       sent_at as "sentAt", received_at as "receivedAt", ses_message_id as "providerMessageId",
       array(select fact->>'recipient' from jsonb_array_elements(facts) as f(fact)
         where fact->>'recipient' is not null) as recipients,

@@ -10,19 +10,28 @@ const MAX_TEXT_CHARS = 4_000;
 const inboundEvent = z
   .object({
     id: id(),
-    source: z.enum(["ses"]).openapi({ description: "Who told it." }),
+    source: z.enum(["ses", "telegram"]).openapi({ description: "Who told it." }),
     status: z.enum(INBOUND_STATUSES).openapi({
       description:
         "`waiting`: its message may still become known; `matched`: it became; `unmatched`: it did not within a day; " +
-        "`odd`: it could not be understood.",
+        "`odd`: it could not be understood; `ignored`: EDGR does nothing with it. Of Telegram, " +
+        "`unmatched` is a message of a group that is no contact.",
       example: "unmatched",
     }),
     reason: z.string().nullable().openapi({ example: "no message of yours fits it" }),
     name: z.string().nullable().openapi({ description: "As its source calls it.", example: "Bounce" }),
-    topicArn: z.string().openapi({ example: "arn:aws:sns:us-east-1:123456789012:edgr" }),
-    envelopeId: z
+    topicArn: z
       .string()
-      .openapi({ description: "SNS's MessageId.", example: "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324" }),
+      .nullable()
+      .openapi({ description: "Of SES.", example: "arn:aws:sns:us-east-1:123456789012:edgr" }),
+    credentialId: z
+      .string()
+      .nullable()
+      .openapi({ description: "Whose bot it was told, of Telegram.", example: null }),
+    envelopeId: z.string().openapi({
+      description: "SNS's MessageId, or Telegram's update_id.",
+      example: "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324",
+    }),
     sentAt: time(),
     receivedAt: time(),
     providerMessageId: z
@@ -45,7 +54,7 @@ const list = createRoute({
   path: "/inbound-events",
   operationId: "listInboundEvents",
   tags: ["Inbound events"],
-  summary: "List what a mail provider told that fits no message, newest first",
+  summary: "List what providers told that became no event of a message, newest first",
   description: "What fits a message is an event of the message. Kept for 90 days.",
   request: { query: z.object({ ...pageQuery, status: z.enum(INBOUND_STATUSES).optional() }) },
   responses: { 200: json(listOf(inboundEvent), "A page of inbound events"), ...problems("invalid") },

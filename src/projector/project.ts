@@ -9,6 +9,7 @@ import { limitSoftBounces } from "./limit-soft-bounces.ts";
 import { recordActivity } from "./record-activity.ts";
 import { startEnrollments, startRuns } from "./start-runs.ts";
 import { suppress } from "./suppress.ts";
+import { suppressChats } from "./suppress-chats.ts";
 import { discountLate, keepTimers } from "./timers.ts";
 import { updateMessages } from "./update-messages.ts";
 import { updateRuns } from "./update-runs.ts";
@@ -39,6 +40,7 @@ async function projectRange(db: Db, range: Range): Promise<void> {
   await updateRuns(db, types);
   await updateMessages(db, types);
   await suppress(db, types);
+  await suppressChats(db, types);
   await limitSoftBounces(db, types);
   await countEvents(db, types);
   await countLinks(db, types);

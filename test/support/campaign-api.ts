@@ -11,8 +11,10 @@ import { contactRoutes } from "../../src/contacts/routes.ts";
 import { credentialRoutes } from "../../src/credentials/routes.ts";
 import { awsItself } from "../../src/credentials/ses-setup-aws.ts";
 import { sesSetupRoutes } from "../../src/credentials/ses-setup-routes.ts";
+import { botWebhookRoutes } from "../../src/credentials/telegram-webhook-routes.ts";
 import { failed } from "../../src/egress/result.ts";
 import type { ApiRoutes } from "../../src/http/env.ts";
+import { telegramLinkRoutes } from "../../src/inbound/telegram/link-routes.ts";
 import { messageRoutes } from "../../src/messages/routes.ts";
 import { segmentRoutes } from "../../src/segments/routes.ts";
 import { suppressionRoutes } from "../../src/suppressions/routes.ts";
@@ -23,6 +25,7 @@ import { topicRoutes } from "../../src/topics/routes.ts";
 import { createTokens } from "../../src/tracking/token.ts";
 import { type Answer, createTestApp, type TestApp, type TestCustomer } from "./app.ts";
 import { TEST_ENCRYPTION_KEY } from "./campaigns.ts";
+import { noBots } from "./telegram.ts";
 
 export const TEST_TOKENS = createTokens([{ kid: "t1", secret: Buffer.alloc(32, 7), retired: false }]);
 
@@ -39,6 +42,7 @@ export type CampaignApi = TestApp & {
 export async function createCampaignApi({
   now = () => new Date(),
   answerWithinMs = 5_000,
+  bots = noBots(),
 } = {}): Promise<CampaignApi> {
   const encryptionKey = TEST_ENCRYPTION_KEY;
   const resources: ApiRoutes[] = [
@@ -46,7 +50,8 @@ export async function createCampaignApi({
     activityRoutes(),
     segmentRoutes({ now }),
     suppressionRoutes({ now }),
-    credentialRoutes({ encryptionKey, answerWithinMs, now }),
+    credentialRoutes({ encryptionKey, bots, answerWithinMs, now }),
+    botWebhookRoutes(bots),
     sesSetupRoutes({ encryptionKey, publicUrl: PUBLIC_URL, aws: awsItself({ send: nowhere }) }),
     campaignRoutes({ refusedUrl: () => null }),
     campaignPreviewRoutes({ tokens: TEST_TOKENS, publicUrl: PUBLIC_URL, now }),
@@ -54,6 +59,7 @@ export async function createCampaignApi({
     templatePreviewRoutes({ tokens: TEST_TOKENS, publicUrl: PUBLIC_URL, now }),
     topicRoutes(),
     contactTopicRoutes({ now }),
+    telegramLinkRoutes({ encryptionKey }),
     doubleOptInRoutes(),
     enrollRoutes({ now }),
     enrollmentRoutes(),

@@ -14,6 +14,7 @@ import { smtpCredential } from "./campaign-api.ts";
 import { TEST_ENCRYPTION_KEY } from "./campaigns.ts";
 import { snsCertificate } from "./certificate.ts";
 import { CERTIFICATE_URL, type Envelope, snsHeaders, TOPIC } from "./sns.ts";
+import { noBots } from "./telegram.ts";
 
 export type SesEdge = TestApp & {
   credentialId: string;
@@ -60,7 +61,12 @@ export type LoggedEvent = {
 /** The app with everything about SES, a customer whose credential names `TOPIC`, and a world that only remembers. */
 export async function createSesEdge(trustedHosts: readonly string[] = []): Promise<SesEdge> {
   const api = await createTestApp([
-    credentialRoutes({ encryptionKey: TEST_ENCRYPTION_KEY, answerWithinMs: 1_000, now: () => new Date() }),
+    credentialRoutes({
+      encryptionKey: TEST_ENCRYPTION_KEY,
+      bots: noBots(),
+      answerWithinMs: 1_000,
+      now: () => new Date(),
+    }),
     sesTopicRoutes(),
     inboundRoutes(),
   ]);

@@ -4,7 +4,7 @@ import type { SesFact, SesMail } from "./events.ts";
 import { type Correlation, keptFacts, keptMail, type Matched } from "./notice.ts";
 
 /** What was taken already is known by: an envelope's id or a fact's key, as hexadecimal digits. */
-export type Seen = { customerId: string; source: "sns" | "ses"; digest: string };
+export type Seen = { customerId: string; source: "sns" | "ses" | "telegram"; digest: string };
 
 export type Kept = {
   id: string;

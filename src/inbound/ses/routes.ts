@@ -1,6 +1,7 @@
 import { type Context, Hono } from "hono";
 import type { ApiEnv } from "../../http/env.ts";
 import { type ProblemCode, problemResponse } from "../../http/problem.ts";
+import { decode, readAtMost } from "../body.ts";
 import type { Receiver } from "./receiver.ts";
 
 /** Where SNS delivers to, for everybody: what is signed says whose it is. */
@@ -34,27 +35,4 @@ export function sesEventRoutes(receiver: Pick<Receiver, "receive">): Hono<ApiEnv
 
 function refused(c: Context<ApiEnv>, code: ProblemCode, detail: string): Response {
   return problemResponse(c, { code, detail, fields: [] });
-}
-
-/** @returns null for a body that is longer */
-async function readAtMost(request: Request, maxBytes: number): Promise<Uint8Array | null> {
-  const announced = request.headers.get("Content-Length");
-  if (Number(announced ?? 0) > maxBytes) return null;
-  if (announced !== null) return new Uint8Array(await request.arrayBuffer());
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of request.body ?? []) {
-    length += chunk.byteLength;
-    if (length > maxBytes) return null;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-function decode(bytes: Uint8Array): string | null {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    return null;
-  }
 }
