@@ -1,13 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { randomBytes } from "node:crypto";
-import pino from "pino";
 import { z } from "zod";
 import { createTestDatabase, type TestDatabase } from "../test/support/database.ts";
-import { assembleApp } from "./app.ts";
-import { readConfig } from "./config.ts";
-import { createEgress, resolveBySystem } from "./egress/client.ts";
-import type { HitLog } from "./spool/hit-log.ts";
-import { createTokens } from "./tracking/token.ts";
+import { assembleWholeApp } from "../test/support/whole-app.ts";
 
 type Schema = { [key: string]: unknown };
 type Operation = {
@@ -51,43 +45,13 @@ const document = z.object({
   ),
 });
 
-const unused = async () => {
-  throw new Error("nobody clicks here");
-};
-const nobodyHits: HitLog = {
-  append: unused,
-  unsubscribe: unused,
-  resubscribe: unused,
-  status: () => ({
-    state: "database",
-    reason: null,
-    drained: 0,
-    events: 0,
-    bytes: 0,
-    oldestAt: null,
-    setAside: 0,
-    isFull: false,
-  }),
-  stop: async () => {},
-};
-
 let operations: Operation[] = [];
 let schemas: Record<string, Schema> = {};
 let database: TestDatabase;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  const signingKeys = [{ kid: "a", secret: randomBytes(32), retired: false }];
-  const app = assembleApp({
-    config: readConfig({}, "/"),
-    database,
-    secrets: { encryptionKey: randomBytes(32), signingKeys },
-    tokens: createTokens(signingKeys),
-    workers: { hits: nobodyHits, wake: () => {}, stop: async () => {} },
-    egress: createEgress({ allow: [], resolve: resolveBySystem }),
-    trustedEgress: createEgress({ allow: [], resolve: resolveBySystem }),
-    logger: pino({ level: "silent" }),
-  });
+  const app = assembleWholeApp(database);
   const answer = await app.fetch(new Request("http://localhost/openapi.json"), { ip: null });
   const read = document.parse(await answer.json());
   schemas = read.components.schemas;

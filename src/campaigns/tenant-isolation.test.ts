@@ -9,11 +9,15 @@ import {
 } from "../../test/support/campaign-api.ts";
 import { append, eventOf, listRuns, projectAll } from "../../test/support/campaigns.ts";
 import { startSmtpSink } from "../../test/support/smtp.ts";
+import { uploadFile } from "../../test/support/upload.ts";
+import { routesOnOneThing } from "../../test/support/whole-app.ts";
 import { newId } from "../events/id.ts";
 
 /** What belongs to the first customer. */
 type Owned = {
   job: string;
+  contactImport: string;
+  suppressionImport: string;
   segment: string;
   template: string;
   topic: string;
@@ -24,6 +28,8 @@ type Owned = {
   message: string;
 };
 
+const TOPIC = "arn:aws:sns:us-east-1:123456789012:mine";
+
 let api: CampaignApi;
 let owned: Owned;
 let thief: TestCustomer;
@@ -32,7 +38,10 @@ beforeAll(async () => {
   api = await createCampaignApi();
   thief = await api.createCustomer("thief");
   const contact = (await api.ok("POST", "/contacts", { email: "ann@example.com" })).id;
-  const credential = (await api.ok("POST", "/credentials", smtpCredential())).id;
+  const credential = (await api.ok("POST", "/credentials", smtpCredential({ ses: { topicArns: [TOPIC] } })))
+    .id;
+  const upload = (kind: string) => uploadFile(api, `/api/v1/${kind}/imports`, "email\nann@example.com\n");
+  const [contactImport, suppressionImport] = [await upload("contacts"), await upload("suppressions")];
   const campaign = (await api.ok("POST", "/campaigns", helloCampaign(credential))).id;
   await api.ok("POST", `/campaigns/${campaign}/activate`);
   await api.ok("POST", `/campaigns/${campaign}/enroll`, { all: true });
@@ -47,6 +56,11 @@ beforeAll(async () => {
       busy_ms, created_at)
     values (${api.customer.id}, ${job}, ${campaign}, '{"all": true}', '{"all": []}', ${contact}, ${contact}, 1, 1, 1,
       now())`.execute(api.database.db);
+  await sql`
+    insert into inbound_event (customer_id, id, source, status, topic_arn, envelope_id, sent_at, raw)
+    values (${api.customer.id}, ${newId()}, 'ses', 'odd', ${TOPIC}, 'envelope', now(), 'mine')`.execute(
+    api.database.db,
+  );
   await projectAll(api.database.db);
   const [run] = await listRuns(api.database.db, campaign);
   if (run === undefined) throw new Error("nothing began");
@@ -54,6 +68,8 @@ beforeAll(async () => {
   await projectAll(api.database.db);
   owned = {
     job,
+    contactImport: contactImport.body.id,
+    suppressionImport: suppressionImport.body.id,
     segment,
     template,
     topic,
@@ -66,7 +82,9 @@ beforeAll(async () => {
 });
 afterAll(() => api.close());
 
-const tries: [method: string, path: string, of: keyof Owned, body: object | null][] = [
+type Try = [method: string, path: string, of: keyof Owned, body: object | null];
+
+const tries: Try[] = [
   ["GET", "/contacts/{id}/activity", "contact", null],
   ["GET", "/contacts/{id}/topics", "contact", null],
   ["PUT", "/contacts/{id}/topics", "contact", { left: [] }],
@@ -87,6 +105,11 @@ const tries: [method: string, path: string, of: keyof Owned, body: object | null
   ["POST", "/credentials/{id}/ses/setup", "credential", null],
   ["GET", "/credentials/{id}/telegram/webhook", "credential", null],
   ["POST", "/credentials/{id}/telegram/webhook", "credential", null],
+  ["GET", "/credentials/{id}/ses/topics", "credential", null],
+  ["POST", "/credentials/{id}/ses/topics", "credential", { topicArn: `${TOPIC}-stolen` }],
+  ["DELETE", "/credentials/{id}/ses/topics/{topicArn}", "credential", null],
+  ...triesOfImports("contacts", "contactImport"),
+  ...triesOfImports("suppressions", "suppressionImport"),
   ["GET", "/campaigns/{id}", "campaign", null],
   ["PATCH", "/campaigns/{id}", "campaign", { name: "stolen" }],
   ["DELETE", "/campaigns/{id}", "campaign", null],
@@ -123,11 +146,29 @@ const tries: [method: string, path: string, of: keyof Owned, body: object | null
   ["POST", "/messages/{id}/retry", "message", null],
 ];
 
+function triesOfImports(kind: string, of: keyof Owned): Try[] {
+  const path = `/${kind}/imports/{id}`;
+  return [
+    ["GET", path, of, null],
+    ["PATCH", path, of, { separator: "semicolon" }],
+    ["POST", `${path}/start`, of, {}],
+    ["POST", `${path}/pause`, of, null],
+    ["POST", `${path}/resume`, of, null],
+    ["POST", `${path}/cancel`, of, null],
+    ["GET", `${path}/refusals`, of, null],
+    ["GET", `${path}/refusals.csv`, of, null],
+  ];
+}
+
 /** Everything of the first customer that a request could have changed. */
 async function contents(): Promise<string> {
   const of = sql`customer_id = ${api.customer.id}`;
   const { rows } = await sql`
     select (select json_agg(c) from credential c where ${of}) as credentials,
+      (select json_agg(t) from ses_topic t where ${of}) as ses_topics,
+      (select json_agg(i) from import i where ${of}) as imports,
+      (select count(*) from import_chunk where ${of}) as import_chunks,
+      (select json_agg(c) from contact c where ${of}) as contacts,
       (select json_agg(c) from campaign c where ${of}) as campaigns,
       (select json_agg(e) from enrollment e where ${of}) as enrollments,
       (select json_agg(j) from enroll_job j where ${of}) as jobs,
@@ -141,33 +182,38 @@ async function contents(): Promise<string> {
   return JSON.stringify(rows);
 }
 
-test("the table above has every route on one thing, but those that http/tenant-isolation.test.ts has", async () => {
-  const document = await (await api.app.request("/openapi.json")).json();
-  const paths: Record<string, object> = document.paths;
-  const documented = Object.entries(paths).flatMap(([path, item]) =>
-    path.includes("{") ? Object.keys(item).map((method) => `${method.toUpperCase()} ${path.slice(7)}`) : [],
-  );
-  const elsewhere = /(contacts|suppressions)\/\{id\}$/;
+test("the table above has every route of the app on one thing, but those that http/tenant-isolation.test.ts has", async () => {
+  const elsewhere = /(?<!\w)\/(contacts|suppressions)\/\{id\}$/;
+  const documented = (await routesOnOneThing(api.database)).filter((route) => !elsewhere.test(route));
   const tried = tries.map(([method, path]) => `${method} ${path}`);
-  expect(tried.sort()).toEqual(documented.filter((route) => !elsewhere.test(route)).sort());
+  expect(tried.toSorted()).toEqual(documented.toSorted());
 });
 
 test.each(tries)(
   "%s %s answers another customer that there is no such thing",
   async (method, path, of, body) => {
     const before = await contents();
-    const address = `/api/v1${path.replace("{id}", owned[of]).replace("{jobId}", owned.job)}`;
+    const address = `/api/v1${path.replace("{id}", owned[of]).replace("{jobId}", owned.job).replace("{topicArn}", encodeURIComponent(TOPIC))}`;
     expect((await api.call(method, address, { body: body ?? undefined, customer: thief })).status).toBe(404);
     expect(await contents()).toBe(before);
   },
 );
 
-test.each(["/credentials", "/campaigns", "/messages", "/templates", "/topics"])(
-  "%s lists nothing of another customer",
-  async (path) => {
-    expect((await api.ok("GET", path, undefined, thief)).items).toEqual([]);
-  },
-);
+test.each([
+  "/credentials",
+  "/campaigns",
+  "/messages",
+  "/templates",
+  "/topics",
+  "/segments",
+  "/contacts",
+  "/contacts/imports",
+  "/suppressions/imports",
+  "/inbound-events?status=odd",
+])("%s lists nothing of another customer", async (path) => {
+  expect((await api.ok("GET", path)).items).not.toEqual([]);
+  expect((await api.ok("GET", path, undefined, thief)).items).toEqual([]);
+});
 
 test("another customer's campaign or contact finds no messages", async () => {
   for (const query of [`campaignId=${owned.campaign}`, `contactId=${owned.contact}`]) {

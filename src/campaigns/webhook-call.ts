@@ -1,4 +1,5 @@
 import type { Json } from "../events/event.ts";
+import { storableJson } from "../events/storable.ts";
 
 /** A run of a webhook node whose turn it is, with what is sent of it. */
 export type WebhookCall = {
@@ -84,7 +85,7 @@ function completed(answer: Extract<Answer, { ok: true }>, mapping: { [name: stri
   const output: { [name: string]: Json } = {};
   for (const [name, path] of Object.entries(mapping)) {
     const value = valueAt(json, path);
-    if (value !== undefined) output[name] = storable(value);
+    if (value !== undefined) output[name] = storableJson(value);
   }
   return { kind: "completed", status, output };
 }
@@ -118,19 +119,6 @@ function parseJson(body: Buffer): Json | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Without what PostgreSQL's jsonb refuses: NUL characters and halves of surrogate pairs. */
-function storable(value: Json): Json {
-  if (typeof value === "string") return value.toWellFormed().replaceAll("\0", "");
-  if (Array.isArray(value)) return value.map(storable);
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([name, member]) => [
-      name.toWellFormed().replaceAll("\0", ""),
-      storable(member),
-    ]),
-  );
 }
 
 function valueAt(json: Json, path: string): Json | undefined {

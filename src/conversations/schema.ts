@@ -26,8 +26,18 @@ export const receivedMail = z
     }),
     hasHtml: z.boolean().openapi({
       description:
-        "Whether HTML came with it. It is kept as it came and not given out; `text` is made of it where it came alone.",
+        "Whether HTML came with it. It is kept as it came and not given out so; `text` is made of it where it came alone.",
     }),
+    html: z
+      .string()
+      .nullable()
+      .openapi({
+        description:
+          "As it may be shown: without scripts, styles and forms; links open elsewhere; images that would have to be " +
+          "loaded have their address in `data-src` only, for loading them tells the sender that he is read. Null in " +
+          "lists, and for HTML of more than 2 MB or that takes too long to clean.",
+        example: "<p>Yes, please!</p>",
+      }),
     attachments: z.array(
       z.object({
         name: z.string().nullable().openapi({ example: "photo.jpg" }),

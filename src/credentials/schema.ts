@@ -41,6 +41,20 @@ const ses = z
         description: "Its SNS topics that want to connect are shown, also before one is allowed.",
         example: "123456789012",
       }),
+    topicPattern: z
+      .string()
+      .regex(
+        /^[A-Za-z0-9_*-]{1,256}$/,
+        "must be a topic's name: 1 to 256 letters, digits, - or _, and * for any of them",
+      )
+      .nullable()
+      .default(null)
+      .openapi({
+        description:
+          "Topics of the account `accountId` with such a name are allowed by themselves when they first speak, unless " +
+          "they fit another customer too. `*`: any characters.",
+        example: "edgr-*",
+      }),
     replyDomain: line(253)
       .nullable()
       .default(null)
@@ -59,39 +73,44 @@ const ses = z
   .openapi({ description: "Only for Amazon SES." });
 
 /** As it is given: the secret is kept apart, as the password is; what is kept may be older than a check. */
-const sesGiven = ses.extend({
-  topicArns: z
-    .array(
-      line(300).refine(
-        (arn) => parseTopic(arn) !== null,
-        "must be the ARN of an SNS topic, such as arn:aws:sns:us-east-1:123456789012:edgr",
-      ),
-    )
-    .max(20)
-    .default([])
-    .openapi({
-      description: "SNS topics that may report on mail; each belongs to one customer only.",
-      example: ["arn:aws:sns:us-east-1:123456789012:edgr"],
-    }),
-  aws: z
-    .strictObject({
-      ...awsKeys,
-      secretAccessKey: z
-        .string()
-        .min(1, "must not be empty")
-        .max(MAX_PASSWORD_LENGTH, `must have at most ${MAX_PASSWORD_LENGTH} characters`)
-        .optional()
-        .openapi({
-          format: "password",
-          writeOnly: true,
-          description:
-            "Kept encrypted and never returned. May be left out while `accessKeyId` stays as it is.",
-          example: "the secret of the access key",
-        }),
-    })
-    .nullable()
-    .default(null),
-});
+const sesGiven = ses
+  .extend({
+    topicArns: z
+      .array(
+        line(300).refine(
+          (arn) => parseTopic(arn) !== null,
+          "must be the ARN of an SNS topic, such as arn:aws:sns:us-east-1:123456789012:edgr",
+        ),
+      )
+      .max(20)
+      .default([])
+      .openapi({
+        description: "SNS topics that may report on mail; each belongs to one customer only.",
+        example: ["arn:aws:sns:us-east-1:123456789012:edgr"],
+      }),
+    aws: z
+      .strictObject({
+        ...awsKeys,
+        secretAccessKey: z
+          .string()
+          .min(1, "must not be empty")
+          .max(MAX_PASSWORD_LENGTH, `must have at most ${MAX_PASSWORD_LENGTH} characters`)
+          .optional()
+          .openapi({
+            format: "password",
+            writeOnly: true,
+            description:
+              "Kept encrypted and never returned. May be left out while `accessKeyId` stays as it is.",
+            example: "the secret of the access key",
+          }),
+      })
+      .nullable()
+      .default(null),
+  })
+  .refine(({ topicPattern, accountId }) => topicPattern === null || accountId !== null, {
+    path: ["topicPattern"],
+    error: "needs accountId beside it: whose topics they are",
+  });
 
 export type SesGiven = z.infer<typeof sesGiven>;
 

@@ -14,7 +14,7 @@ export type EventDestination = {
 };
 
 /** `arn` is null while the subscription waits for its confirmation. */
-export type Subscription = { arn: string | null; isRaw: boolean };
+export type Subscription = { arn: string | null; isRaw: boolean; deliveryPolicy: string | null };
 
 /** What a setup asks of AWS, in one region of one account. Everything rejects with an `AwsFailure`. */
 export type SesAws = {
@@ -32,9 +32,12 @@ export type SesAws = {
   readTopic(topicArn: string): Promise<Record<string, string> | null>;
   setTopicAttribute(topicArn: string, name: string, value: string): Promise<void>;
   findSubscription(topicArn: string, endpoint: string): Promise<Subscription | null>;
-  unsetRawDelivery(subscriptionArn: string): Promise<void>;
-  /** @returns its ARN, or null when it has to be confirmed, which SNS has asked for now (again, if it did before) */
-  subscribe(topicArn: string, endpoint: string): Promise<string | null>;
+  setSubscriptionAttribute(subscriptionArn: string, name: string, value: string): Promise<void>;
+  /**
+   * @param deliveryPolicy of a new one; null for one that is there: SNS refuses attributes that differ from what it has
+   * @returns its ARN, or null when it has to be confirmed, which SNS has asked for now (again, if it did before)
+   */
+  subscribe(topicArn: string, endpoint: string, deliveryPolicy: string | null): Promise<string | null>;
   close(): void;
 };
 
@@ -200,10 +203,14 @@ function topicCalls({ sns, snsClient }: Clients) {
 }
 
 function subscriptionCalls({ sns, snsClient }: Clients) {
-  async function isRaw(SubscriptionArn: string): Promise<boolean> {
-    const command = new sns.GetSubscriptionAttributesCommand({ SubscriptionArn });
+  async function read(arn: string): Promise<Subscription> {
+    const command = new sns.GetSubscriptionAttributesCommand({ SubscriptionArn: arn });
     const { Attributes } = await call("sns:GetSubscriptionAttributes", () => snsClient.send(command));
-    return Attributes?.RawMessageDelivery === "true";
+    return {
+      arn,
+      isRaw: Attributes?.RawMessageDelivery === "true",
+      deliveryPolicy: Attributes?.DeliveryPolicy ?? null,
+    };
   }
   return {
     async findSubscription(topicArn: string, endpoint: string): Promise<Subscription | null> {
@@ -214,24 +221,33 @@ function subscriptionCalls({ sns, snsClient }: Clients) {
         const answer = await call("sns:ListSubscriptionsByTopic", () => snsClient.send(command));
         for (const { Protocol, Endpoint, SubscriptionArn = "" } of answer.Subscriptions ?? []) {
           if (Protocol !== "https" || Endpoint !== endpoint) continue;
-          if (isArn(SubscriptionArn)) return { arn: SubscriptionArn, isRaw: await isRaw(SubscriptionArn) };
+          if (isArn(SubscriptionArn)) return await read(SubscriptionArn);
           isPending ||= SubscriptionArn === "PendingConfirmation";
         }
         token = answer.NextToken;
         if (token === undefined) break;
       }
-      return isPending ? { arn: null, isRaw: false } : null;
+      return isPending ? { arn: null, isRaw: false, deliveryPolicy: null } : null;
     },
-    async unsetRawDelivery(subscriptionArn: string): Promise<void> {
+    async setSubscriptionAttribute(subscriptionArn: string, name: string, value: string): Promise<void> {
       const command = new sns.SetSubscriptionAttributesCommand({
         SubscriptionArn: subscriptionArn,
-        AttributeName: "RawMessageDelivery",
-        AttributeValue: "false",
+        AttributeName: name,
+        AttributeValue: value,
       });
       await call("sns:SetSubscriptionAttributes", () => snsClient.send(command));
     },
-    async subscribe(topicArn: string, endpoint: string): Promise<string | null> {
-      const command = new sns.SubscribeCommand({ TopicArn: topicArn, Protocol: "https", Endpoint: endpoint });
+    async subscribe(
+      topicArn: string,
+      endpoint: string,
+      deliveryPolicy: string | null,
+    ): Promise<string | null> {
+      const command = new sns.SubscribeCommand({
+        TopicArn: topicArn,
+        Protocol: "https",
+        Endpoint: endpoint,
+        Attributes: deliveryPolicy === null ? undefined : { DeliveryPolicy: deliveryPolicy },
+      });
       const { SubscriptionArn = "" } = await call("sns:Subscribe", () => snsClient.send(command));
       return isArn(SubscriptionArn) ? SubscriptionArn : null;
     },

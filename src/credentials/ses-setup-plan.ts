@@ -1,4 +1,5 @@
 import { parseTopic } from "../inbound/ses/topic.ts";
+import { DELIVERY_POLICY } from "./ses-setup-delivery.ts";
 import { publishStatement } from "./ses-setup-policy.ts";
 
 /** What SES has to tell EDGR. */
@@ -190,10 +191,12 @@ export function instructions(names: SetupNames): Instruction[] {
       name: endpoint,
       console:
         `Amazon SNS, topic "${topicName}", Create subscription: the protocol is HTTPS, the endpoint ${endpoint}, raw ` +
-        "message delivery off. EDGR confirms it.",
+        `message delivery off, the delivery policy ${DELIVERY_POLICY} so that SNS delivers again for an hour. EDGR ` +
+        "confirms it.",
       command: sns(
         "subscribe",
-        `--topic-arn ${topicArn} --protocol https --notification-endpoint ${endpoint}`,
+        `--topic-arn ${topicArn} --protocol https --notification-endpoint ${endpoint} ` +
+          `--attributes '${JSON.stringify({ DeliveryPolicy: DELIVERY_POLICY })}'`,
       ),
     },
     {

@@ -42,7 +42,7 @@ export async function readSetup(
     names: namesOf({ id, host, ses }, publicUrl),
     publicUrl,
     configurationSet: ses?.configurationSet ?? null,
-    topics: await selectTopics(db, customerId, ses?.topicArns ?? []),
+    topics: await selectTopics(db, customerId, id, ses?.topicArns ?? []),
     aws: null,
   };
 }

@@ -7,6 +7,7 @@ import { TEST_ENCRYPTION_KEY } from "../../test/support/campaigns.ts";
 import { noBots } from "../../test/support/telegram.ts";
 import { createEgress, resolveBySystem } from "../egress/client.ts";
 import { credentialRoutes } from "./routes.ts";
+import { DELIVERY_POLICY } from "./ses-setup-delivery.ts";
 import { sesSetupRoutes } from "./ses-setup-routes.ts";
 
 const PUBLIC_URL = "https://edgr.example.com";
@@ -110,6 +111,7 @@ function expectComplete(): void {
     "EdgrLetsSesPublish",
   ]);
   expect(topic?.subscriptions.map(({ endpoint }) => endpoint)).toEqual([ENDPOINT]);
+  expect(topic?.subscriptions[0]?.attributes.DeliveryPolicy).toBe(DELIVERY_POLICY);
 }
 
 test("a setup makes everything once, and a second one finds it all there", async () => {
@@ -181,8 +183,16 @@ test("what is there already is adopted and corrected, and what else is in it sta
       Policy: JSON.stringify({ Version: "2008-10-17", Statement: foreign }),
     },
     subscriptions: [
-      { protocol: "email", endpoint: "ops@example.com", arn: `${named}:1`, isRaw: false },
-      { protocol: "https", endpoint: ENDPOINT, arn: `${named}:2`, isRaw: true },
+      { protocol: "email", endpoint: "ops@example.com", arn: `${named}:1`, attributes: {} },
+      {
+        protocol: "https",
+        endpoint: ENDPOINT,
+        arn: `${named}:2`,
+        attributes: {
+          RawMessageDelivery: "true",
+          DeliveryPolicy: JSON.stringify({ throttlePolicy: { maxReceivesPerSecond: 9 } }),
+        },
+      },
     ],
   });
   aws.configurationSets.set("mail", [
@@ -211,12 +221,48 @@ test("what is there already is adopted and corrected, and what else is in it sta
   });
   const { attributes, subscriptions } = aws.topics.get(named) ?? { attributes: {}, subscriptions: [] };
   expect(JSON.parse(attributes.Policy ?? "").Statement[0]).toEqual(foreign);
-  expect(subscriptions.map(({ isRaw }) => isRaw)).toEqual([false, false]);
+  expect(subscriptions[0]?.attributes).toEqual({});
+  expect(subscriptions[1]?.attributes.RawMessageDelivery).toBe("false");
+  expect(JSON.parse(subscriptions[1]?.attributes.DeliveryPolicy ?? "")).toEqual({
+    throttlePolicy: { maxReceivesPerSecond: 9 },
+    ...JSON.parse(DELIVERY_POLICY),
+  });
   const [destination, ...others] = aws.configurationSets.get("mail") ?? [];
   expect(others).toEqual([]);
   expect(destination).toMatchObject({ Name: "theirs", Enabled: true });
   expect(destination?.MatchingEventTypes.toSorted()).toEqual([...ALL_TYPES, "OPEN"].toSorted());
   expect(aws.topics.size).toBe(2);
+});
+
+test("a subscription whose retries end too early is said to, and corrected once", async () => {
+  const id = await createCredential();
+  await setUp(id);
+  aws.confirm(TOPIC);
+  const subscription = aws.topics.get(TOPIC)?.subscriptions[0];
+  if (subscription === undefined) throw new Error("nothing was subscribed");
+  const short = { healthyRetryPolicy: { ...JSON.parse(DELIVERY_POLICY).healthyRetryPolicy, numRetries: 3 } };
+  for (const policy of [undefined, "", "null", '{"healthyRetryPolicy":null}', JSON.stringify(short)]) {
+    delete subscription.attributes.DeliveryPolicy;
+    if (policy !== undefined) subscription.attributes.DeliveryPolicy = policy;
+    expect(step(await look(id), "subscription")).toMatchObject({
+      status: "missing",
+      reason: expect.stringContaining("for an hour"),
+    });
+    expect(step(await setUp(id), "subscription")).toMatchObject({ status: "confirmed", change: "corrected" });
+    expectComplete();
+    expect(statuses(await setUp(id))).toEqual(DONE);
+  }
+});
+
+test("a subscription that waits for its confirmation is asked for again as it is, and corrected after that", async () => {
+  const id = await createCredential();
+  await setUp(id);
+  const topic = aws.topics.get(TOPIC);
+  for (const each of topic?.subscriptions ?? []) each.attributes = {};
+  expect(step(await setUp(id), "subscription")).toMatchObject({ status: "pending", change: null });
+  aws.confirm(TOPIC);
+  expect(step(await setUp(id), "subscription")).toMatchObject({ status: "confirmed", change: "corrected" });
+  expectComplete();
 });
 
 test("a topic of an earlier setup that nobody wrote down is found again", async () => {
@@ -342,7 +388,7 @@ test("without keys the steps are said with their exact names, and what EDGR hear
     subscription: "missing",
   });
   expect(step(before, "subscription")?.command).toBe(
-    `aws sns subscribe --region us-east-1 --topic-arn ${TOPIC} --protocol https --notification-endpoint ${ENDPOINT}`,
+    `aws sns subscribe --region us-east-1 --topic-arn ${TOPIC} --protocol https --notification-endpoint ${ENDPOINT} --attributes '${JSON.stringify({ DeliveryPolicy: DELIVERY_POLICY })}'`,
   );
   await sql`
     update ses_topic set subscription = 'confirmed', subscription_at = now(), last_message_at = now()

@@ -1,6 +1,7 @@
 import { parseTopic } from "../inbound/ses/topic.ts";
 import type { TopicRow } from "../inbound/ses/topic-queries.ts";
-import { AwsFailure, type EventDestination, type SesAws } from "./ses-setup-aws.ts";
+import { AwsFailure, type EventDestination, type SesAws, type Subscription } from "./ses-setup-aws.ts";
+import { DELIVERY_POLICY, retriesLong, withLongRetries } from "./ses-setup-delivery.ts";
 import { EVENT_TYPES, type SetupNames, STEP_IDS, type StepId, unreachable } from "./ses-setup-plan.ts";
 import { allowsPublishing, type Publishing, withPublishing } from "./ses-setup-policy.ts";
 
@@ -198,15 +199,16 @@ const AT_AWS: { [id in AtAws]: (state: Walk, aws: SesAws) => Promise<Outcome> } 
     const present = await aws.findSubscription(names.topicArn, names.endpoint);
     if (present !== null && present.arn !== null) {
       const at = ownTopic(state)?.subscriptionAt ?? null;
-      if (!present.isRaw) return { ...outcomeOf("confirmed"), at };
-      if (record === null)
-        return outcomeOf("missing", "Raw message delivery is on, and raw messages are not signed.");
-      await aws.unsetRawDelivery(present.arn);
+      const wrong = wrongWithSubscription(present);
+      if (wrong.length === 0) return { ...outcomeOf("confirmed"), at };
+      if (record === null) return outcomeOf("missing", wrong.map(({ reason }) => reason).join(" "));
+      for (const { name, value } of wrong) await aws.setSubscriptionAttribute(present.arn, name, value);
       return { ...corrected("confirmed"), at };
     }
     if (record === null) return present === null ? outcomeOf("missing") : waiting(state);
     // For one that is pending too: SNS asks for the confirmation once more.
-    const arn = await aws.subscribe(names.topicArn, names.endpoint);
+    const policy = present === null ? DELIVERY_POLICY : null;
+    const arn = await aws.subscribe(names.topicArn, names.endpoint, policy);
     if (arn !== null) return created("confirmed");
     return { ...waiting(state), change: present === null ? "created" : null };
   },
@@ -218,6 +220,21 @@ function wrongWith({ name, isEnabled, eventTypes, topicArn }: EventDestination, 
   if (!isEnabled) return `"${name}" is turned off.`;
   const lacks = EVENT_TYPES.filter((type) => !eventTypes.includes(type));
   return lacks.length === 0 ? null : `"${name}" does not publish ${lacks.join(", ")}.`;
+}
+
+/** What of a confirmed subscription is to be other than it is, and why. */
+function wrongWithSubscription({ isRaw, deliveryPolicy }: Subscription) {
+  const raw = {
+    name: "RawMessageDelivery",
+    value: "false",
+    reason: "Raw message delivery is on, and raw messages are not signed.",
+  };
+  const retries = {
+    name: "DeliveryPolicy",
+    value: withLongRetries(deliveryPolicy),
+    reason: "What EDGR can't take at once is not delivered again for an hour.",
+  };
+  return [...(isRaw ? [raw] : []), ...(retriesLong(deliveryPolicy) ? [] : [retries])];
 }
 
 function topicAsItIs(attributes: Attributes): Outcome {

@@ -1,4 +1,5 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { readReceivedMail } from "../conversations/received.ts";
 import { findReceivedMails } from "../conversations/received-queries.ts";
 import type { ReceivedMail } from "../conversations/schema.ts";
 import { AppError } from "../errors.ts";
@@ -79,7 +80,8 @@ export function messageRoutes(deps: { now: () => Date }): ApiRoutes {
   const routes = new OpenAPIHono<ApiEnv>();
   const presentOne = async (db: Db, customerId: string, message: Message | null) => {
     if (message === null) throw noSuchMessage();
-    const received = await findReceivedMails(db, customerId, inbound([message]), "whole");
+    const received =
+      message.direction === "inbound" ? await readReceivedMail(db, customerId, message.id) : null;
     return present(message, await findPostponed(db, customerId, [message], deps.now()), received);
   };
 
@@ -88,8 +90,12 @@ export function messageRoutes(deps: { now: () => Date }): ApiRoutes {
     const rows = await selectMessages(c.var.db, c.var.customerId, filterOf(asked), { limit, cursor });
     const page = toPage(rows, limit);
     const postponed = await findPostponed(c.var.db, c.var.customerId, page.items, deps.now());
-    const received = await findReceivedMails(c.var.db, c.var.customerId, inbound(page.items), "listed");
-    return c.json({ ...page, items: page.items.map((item) => present(item, postponed, received)) }, 200);
+    const inbound = page.items.filter(({ direction }) => direction === "inbound").map(({ id }) => id);
+    const received = await findReceivedMails(c.var.db, c.var.customerId, inbound, "listed");
+    return c.json(
+      { ...page, items: page.items.map((item) => present(item, postponed, received.get(item.id) ?? null)) },
+      200,
+    );
   });
 
   routes.openapi(read, async (c) => {
@@ -142,15 +148,7 @@ const OBSTACLES: Record<RetryObstacle, string> = {
   enrollment_over: "its enrollment is completed",
 };
 
-function inbound(messages: readonly Message[]): string[] {
-  return messages.filter(({ direction }) => direction === "inbound").map(({ id }) => id);
-}
-
-function present(
-  message: Message,
-  postponed: ReadonlyMap<string, Postponed>,
-  received: ReadonlyMap<string, ReceivedMail>,
-) {
+function present(message: Message, postponed: ReadonlyMap<string, Postponed>, received: ReceivedMail | null) {
   const { isWaiting, dueAt, postponedReason, ...shown } = message;
   const waitsFor = postponed.get(message.id) ?? null;
   return {
@@ -160,7 +158,7 @@ function present(
     sentAt: message.sentAt?.toISOString() ?? null,
     openedAt: message.openedAt?.toISOString() ?? null,
     clickedAt: message.clickedAt?.toISOString() ?? null,
-    received: received.get(message.id) ?? null,
+    received,
   };
 }
 

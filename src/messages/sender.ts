@@ -15,7 +15,7 @@ import {
   reportUncertainMessages,
   sumTallies,
 } from "./queries.ts";
-import { createRateLimit, type RateLimit } from "./rate-limit.ts";
+import { createStandings, type Standing } from "./standing.ts";
 
 export type SenderDeps = DeliverDeps & { database: Database };
 
@@ -29,22 +29,6 @@ export type Sender = {
 const LOOK_MS = 1_000;
 const RECOVERY_MS = 10_000;
 const SUM_MS = 60_000;
-const OUTAGE_FIRST_MS = 1_000;
-const OUTAGE_MAX_MS = 60_000;
-/** A credential that is held until tomorrow is looked at now and then: its ceiling has room when attempts come back. */
-const HOLD_MAX_MS = 60_000;
-
-/**
- * How a credential has done: its rate, kept over lanes, and how long it is left alone after a failure, or while its
- * window is closed, unless its settings change.
- */
-type Standing = {
-  perSecond: number;
-  rate: RateLimit;
-  revision: string;
-  restUntilMs: number;
-  outageMs: number;
-};
 
 /**
  * Sends what is queued, for as long as the process lives. Each credential with work gets a lane, in one process
@@ -53,7 +37,7 @@ type Standing = {
 export function runSender(deps: SenderDeps): Sender {
   const signal = createSignal();
   const lanes = new Map<string, Lane & { revision: string }>();
-  const standings = new Map<string, Standing>();
+  const standings = createStandings(deps);
   let stopping = false;
   let failures: unknown[] = [];
 
@@ -111,7 +95,7 @@ export function runSender(deps: SenderDeps): Sender {
     const running = lanes.get(key);
     // A lane whose credential was changed ends; the next look opens one with the new settings.
     if (running !== undefined && running.revision !== ref.revision) void running.stop();
-    if (running !== undefined || isResting(key, ref.revision)) return;
+    if (running !== undefined || standings.isResting(key, ref.revision)) return;
     const lock = [LOCKS.credential, lockNumber(key)];
     const { rows } = await holder.query("select pg_try_advisory_lock($1, $2) as held", lock);
     if (rows[0]?.held !== true) return;
@@ -121,7 +105,7 @@ export function runSender(deps: SenderDeps): Sender {
       await unlock();
       return;
     }
-    const standing = standingOf(key, credential.settings.rateLimitPerSecond, ref.revision);
+    const standing = standings.of(key, credential.settings.rateLimitPerSecond, ref.revision);
     const lane = runLane(credential, worker, standing.rate, deps);
     lanes.set(key, { ...lane, revision: ref.revision });
     void lane.ended.then((end) => {
@@ -139,43 +123,14 @@ export function runSender(deps: SenderDeps): Sender {
   // One customer's credential that another key sealed must not stop everybody's mail.
   async function unreadable(ref: CredentialWork, key: string, error: unknown): Promise<null> {
     const reason = `The credential can't be read: ${error instanceof Error ? error.message : String(error)}`;
-    settle(standingOf(key, 1, ref.revision), { kind: "unreachable", reason });
+    settle(standings.of(key, 1, ref.revision), { kind: "unreachable", reason });
     await setCredentialStatus(deps.db, ref.customerId, ref.credentialId, "failing", reason);
     return null;
   }
 
-  function isResting(key: string, revision: string): boolean {
-    const standing = standings.get(key);
-    return standing !== undefined && standing.revision === revision && standing.restUntilMs > deps.now();
-  }
-
-  function standingOf(key: string, perSecond: number, revision: string): Standing {
-    const present = standings.get(key);
-    if (present?.revision === revision && present.perSecond === perSecond) return present;
-    // What went in the last second counts against the same rate, whatever else was changed.
-    const rate = present?.perSecond === perSecond ? present.rate : createRateLimit(perSecond, deps.now());
-    const standing = { perSecond, rate, revision, restUntilMs: 0, outageMs: OUTAGE_FIRST_MS };
-    standings.set(key, standing);
-    return standing;
-  }
-
   function settle(standing: Standing, end: LaneEnd): void {
-    switch (end.kind) {
-      case "idle":
-        standing.outageMs = OUTAGE_FIRST_MS;
-        break;
-      case "unreachable":
-        deps.log.warn({ reason: end.reason }, "sender: a mail server can't be used for now");
-        standing.restUntilMs = deps.now() + standing.outageMs * (0.8 + 0.4 * deps.random());
-        standing.outageMs = Math.min(standing.outageMs * 2, OUTAGE_MAX_MS);
-        break;
-      case "held":
-        standing.restUntilMs = Math.min(end.hold.untilMs, deps.now() + HOLD_MAX_MS);
-        break;
-      case "broken":
-        breakOff(end.error);
-        break;
-    }
+    if (end.kind === "broken") breakOff(end.error);
+    else standings.settle(standing, end);
   }
 
   const running = loop();

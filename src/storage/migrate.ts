@@ -10,6 +10,7 @@ import * as webhookCalls from "./migrations/0008-webhook-calls.ts";
 import * as inbound from "./migrations/0009-inbound.ts";
 import * as bounces from "./migrations/0010-bounces.ts";
 import * as inboundMail from "./migrations/0011-inbound-mail.ts";
+import * as topicPatterns from "./migrations/0012-topic-patterns.ts";
 import * as telegram from "./migrations/0013-telegram.ts";
 
 const migrations: Record<string, Migration> = {
@@ -24,6 +25,7 @@ const migrations: Record<string, Migration> = {
   "0009-inbound": inbound,
   "0010-bounces": bounces,
   "0011-inbound-mail": inboundMail,
+  "0012-topic-patterns": topicPatterns,
   "0013-telegram": telegram,
 };
 

@@ -54,7 +54,10 @@ function wall(zone: Case["zone"], ms: number): number {
   return hour * 60 + minute;
 }
 
-/** Looks at a wall clock minute by minute, until it is quiet no more, and will not be for three hours. */
+/**
+ * Looks at a wall clock minute by minute, until it is quiet no more, and will not be for three hours. An end that the
+ * clock shows twice is the second.
+ */
 function watched({ ms, zone, from, to }: Case): number | null {
   const isQuiet = (at: number) => {
     const now = wall(zone, at);
@@ -64,7 +67,10 @@ function watched({ ms, zone, from, to }: Case): number | null {
   let last = Math.floor(ms / MINUTE_MS) * MINUTE_MS;
   for (let at = last; at <= last + 180 * MINUTE_MS; at += MINUTE_MS) if (isQuiet(at)) last = at;
   const over = last + MINUTE_MS;
-  if (wall(zone, over) === to) return over;
+  const showing = Array.from({ length: 180 }, (_, minute) => over + minute * MINUTE_MS).filter(
+    (at) => wall(zone, at) === to,
+  );
+  if (wall(zone, over) === to) return showing.at(-1) ?? over;
   // The clock jumped over the end: it comes as much later as the clock jumped.
   return over + ((to - wall(zone, last) - 1 + 1440) % 1440) * MINUTE_MS;
 }
@@ -83,6 +89,12 @@ const cases = fc
   .map(({ length, ...rest }): Case => ({ ...rest, to: (rest.from + length) % 1440 }));
 
 describe("quiet hours", () => {
+  test("end at the second time also when their end is the first minute that comes twice", async () => {
+    const night = { zone: "America/New_York", from: 960, to: 60, ms: 1_793_509_140_000 } as const;
+    expect(await quietEnds([night])).toEqual([watched(night)]);
+    expect(watched(night)).toBe(1_793_512_800_000);
+  });
+
   test("end when a watched wall clock says so, over midnight and when clocks are changed", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(cases, { minLength: 20, maxLength: 100 }), async (drawn) => {

@@ -8,7 +8,12 @@ export const STAND_IN_KEYS = {
 };
 
 export type StandInTopic = { attributes: Record<string, string>; subscriptions: StandInSubscription[] };
-export type StandInSubscription = { protocol: string; endpoint: string; arn: string | null; isRaw: boolean };
+export type StandInSubscription = {
+  protocol: string;
+  endpoint: string;
+  arn: string | null;
+  attributes: Record<string, string>;
+};
 export type StandInDestination = {
   Name: string;
   Enabled: boolean;
@@ -270,16 +275,26 @@ function doSns(
     }
     case "sns:GetSubscriptionAttributes":
       return wrap(
-        attributes({ RawMessageDelivery: String(subscriptionOf(state, of("SubscriptionArn")).isRaw) }),
+        attributes({
+          RawMessageDelivery: "false",
+          ...subscriptionOf(state, of("SubscriptionArn")).attributes,
+        }),
       );
     case "sns:SetSubscriptionAttributes":
-      subscriptionOf(state, of("SubscriptionArn")).isRaw = of("AttributeValue") === "true";
+      subscriptionOf(state, of("SubscriptionArn")).attributes[of("AttributeName")] = of("AttributeValue");
       return wrap("");
     case "sns:Subscribe": {
       const { subscriptions } = topicOf(state, of("TopicArn"));
       const [protocol, endpoint] = [of("Protocol"), of("Endpoint")];
       const present = subscriptions.find((each) => each.protocol === protocol && each.endpoint === endpoint);
-      if (present === undefined) subscriptions.push({ protocol, endpoint, arn: null, isRaw: false });
+      const given = entriesOf(input, "Attributes");
+      if (Object.entries(given).some(([name, value]) => present && present.attributes[name] !== value))
+        throw new Refusal(
+          400,
+          "InvalidParameter",
+          "Invalid parameter: Attributes Reason: Subscription already exists with different attributes",
+        );
+      if (present === undefined) subscriptions.push({ protocol, endpoint, arn: null, attributes: given });
       if (present === undefined || present.arn === null) ask(of("TopicArn"), endpoint);
       return wrap(`<SubscriptionArn>${present?.arn ?? "pending confirmation"}</SubscriptionArn>`);
     }
@@ -313,6 +328,16 @@ function subscriptionOf(state: State, arn: string): StandInSubscription {
   const found = all.find((each) => each.arn === arn);
   if (found === undefined) throw new Refusal(404, "NotFound", "Subscription does not exist");
   return found;
+}
+
+/** A map as the query protocol sends it: `Attributes.entry.1.key`, `Attributes.entry.1.value`. */
+function entriesOf(input: URLSearchParams, name: string): Record<string, string> {
+  const entries: [string, string][] = [];
+  for (let at = 1; ; at += 1) {
+    const key = input.get(`${name}.entry.${at}.key`);
+    if (key === null) return Object.fromEntries(entries);
+    entries.push([key, input.get(`${name}.entry.${at}.value`) ?? ""]);
+  }
 }
 
 function attributes(values: Record<string, string>): string {

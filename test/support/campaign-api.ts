@@ -14,6 +14,10 @@ import { sesSetupRoutes } from "../../src/credentials/ses-setup-routes.ts";
 import { botWebhookRoutes } from "../../src/credentials/telegram-webhook-routes.ts";
 import { failed } from "../../src/egress/result.ts";
 import type { ApiRoutes } from "../../src/http/env.ts";
+import { refusalRoutes } from "../../src/imports/refusal-routes.ts";
+import { importRoutes } from "../../src/imports/routes.ts";
+import { inboundRoutes } from "../../src/inbound/routes.ts";
+import { sesTopicRoutes } from "../../src/inbound/ses/topic-routes.ts";
 import { telegramLinkRoutes } from "../../src/inbound/telegram/link-routes.ts";
 import { messageRoutes } from "../../src/messages/routes.ts";
 import { segmentRoutes } from "../../src/segments/routes.ts";
@@ -45,13 +49,20 @@ export async function createCampaignApi({
   bots = noBots(),
 } = {}): Promise<CampaignApi> {
   const encryptionKey = TEST_ENCRYPTION_KEY;
+  const log = { error: () => {} };
   const resources: ApiRoutes[] = [
+    importRoutes("contacts"),
+    refusalRoutes("contacts", { log }),
+    importRoutes("suppressions"),
+    refusalRoutes("suppressions", { log }),
     contactRoutes(),
     activityRoutes(),
     segmentRoutes({ now }),
     suppressionRoutes({ now }),
     credentialRoutes({ encryptionKey, bots, answerWithinMs, now }),
     botWebhookRoutes(bots),
+    sesTopicRoutes(),
+    inboundRoutes(),
     sesSetupRoutes({ encryptionKey, publicUrl: PUBLIC_URL, aws: awsItself({ send: nowhere }) }),
     campaignRoutes({ refusedUrl: () => null }),
     campaignPreviewRoutes({ tokens: TEST_TOKENS, publicUrl: PUBLIC_URL, now }),

@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import fc from "fast-check";
 import { bounceEffect } from "./bounce.ts";
-import { parseSesMessage, plainAddress, readTime, type SesFact } from "./events.ts";
+import { plainAddress, readTime } from "./event-details.ts";
+import { parseSesMessage, type SesFact } from "./events.ts";
 
 const CORPUS = path.join(import.meta.dirname, "../../../test/corpus");
 

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import ipaddr from "ipaddr.js";
 import { z } from "zod";
-import { AGENTS, EVENT_TYPES, type Event, type Json, newEvent } from "../../events/event.ts";
+import { EVENT_TYPES, type Event, type Json, newEvent } from "../../events/event.ts";
 import { fromShortId } from "../../events/id.ts";
+import { storableText } from "../../events/storable.ts";
 import type { SesFact, SesMail } from "./events.ts";
 
 /** A verified notification on its way into the database. All its text is such as PostgreSQL takes. */
@@ -79,7 +80,6 @@ export function eventOf(
     runId: message.runId,
     messageId: message.id,
     contactId: message.contactId,
-    agent: fact.agent,
     userAgent: fact.userAgent,
     ip: fact.ip,
     data: { ...fact.data, recipient: fact.recipient, provider: "ses", ...effect },
@@ -135,11 +135,6 @@ export function storableMail(mail: SesMail): SesMail {
   };
 }
 
-/** Without NUL characters and halves of surrogate pairs. */
-export function storableText(text: string): string {
-  return text.toWellFormed().replaceAll("\0", "");
-}
-
 /** Facts as `inbound_event` keeps them while they wait for their message. */
 export const keptFacts = z.array(
   z.object({
@@ -149,7 +144,6 @@ export const keptFacts = z.array(
     key: z.string(),
     userAgent: z.string().nullable(),
     ip: z.string().nullable(),
-    agent: z.enum(AGENTS).nullable(),
     data: z.record(z.string(), z.json()),
     effect: z.discriminatedUnion("kind", [
       z.object({ kind: z.literal("suppress"), reason: z.enum(["bounce", "complaint", "unsubscribe"]) }),

@@ -1,8 +1,8 @@
 import EmailReplyParser from "email-reply-parser";
 import { type AttachmentStream, type HeaderLines, MailParser, parseAddressHeader } from "mailparser";
+import { storableText } from "../../events/storable.ts";
 import { compileHtmlToText } from "../../messages/text.ts";
 import { type Attachment, classifyMail, type Mail, type RawHeaders, referencesOf } from "./mail.ts";
-import { storableText } from "./notice.ts";
 
 /** As large as SES takes a mail (protocols 2.6). */
 export const MAX_MAIL_BYTES = 40 * 1024 * 1024;

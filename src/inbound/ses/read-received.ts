@@ -4,7 +4,7 @@ import { type Repeating, repeat } from "../../repeat.ts";
 import type { Db } from "../../storage/pool.ts";
 import { createMailReader, type MailReader } from "./read-mail.ts";
 import { parseReceived, type Received } from "./received.ts";
-import { type Taken, takeReceived } from "./received-queries.ts";
+import { keepReceived, type Taken, takeReceived } from "./received-queries.ts";
 import { type Outcome, type Reading, type RecordingDeps, recordReceived } from "./record-received.ts";
 import type { Fetched, FetchObject } from "./s3.ts";
 
@@ -18,8 +18,8 @@ export type ReadingDeps = RecordingDeps & {
 
 const LOOK_MS = 1_000;
 const CHUNK = 5;
-/** Longer than five mails of 40 MB from a slow bucket take. */
-const LEASE_MS = 10 * 60_000;
+/** So long mails wait when the process dies that reads them. Five of 40 MB from a slow bucket take longer: it is renewed. */
+const LEASE_MS = 30_000;
 /** The tries of a day and a half: who has to give keys or rights has slept over it. */
 const MAX_ATTEMPTS = 18;
 
@@ -58,12 +58,25 @@ export async function readReceived(
 ): Promise<number> {
   const taken = await takeReceived(deps.db, CHUNK, LEASE_MS);
   if (taken.length === 0) return 0;
+  const keeping = keepWhileReading(taken, deps);
   const readings: Reading[] = [];
   // One after the other: each may take as much memory as a mail is large, several times.
   for (const notification of taken)
     readings.push({ taken: notification, outcome: await read(notification, reader, deps, signal) });
+  await keeping.stop();
   if ((await record(readings, deps)) > 0) deps.onAppend();
   return taken.length;
+}
+
+function keepWhileReading(taken: readonly Taken[], { db, log }: ReadingDeps): Repeating {
+  return repeat(
+    LEASE_MS / 3,
+    async () => {
+      await keepReceived(db, taken, LEASE_MS);
+      return "done";
+    },
+    (error) => log.error({ err: error }, "ses: could not keep received mail that is being read"),
+  );
 }
 
 async function read(

@@ -1,16 +1,11 @@
 import { newId } from "../../events/id.ts";
+import { storableText } from "../../events/storable.ts";
 import type { Logger } from "../../logger.ts";
 import { type Certificates, isAtTrustedHost } from "./certificates.ts";
 import { parseSesMessage } from "./events.ts";
-import {
-  type Content,
-  type Notice,
-  possibleTime,
-  storableFact,
-  storableMail,
-  storableText,
-} from "./notice.ts";
+import { type Content, type Notice, possibleTime, storableFact, storableMail } from "./notice.ts";
 import { isSignedBy, parseSnsMessage, type SnsMessage } from "./sns.ts";
+import type { Topic } from "./topic.ts";
 import type { AllowedTopic } from "./topic-queries.ts";
 import type { Topics } from "./topics.ts";
 
@@ -37,6 +32,10 @@ export type ReceiveDeps = {
   now: () => number;
   /** Older messages are refused: that they were taken before is not remembered any longer. Null: however old. */
   maxAgeMs: number | null;
+  /** Whether a topic that nobody named would be allowed if SNS signed for it. */
+  isFitting(topic: Topic): Promise<boolean>;
+  /** Allows such a topic, now that SNS did. @returns null when it stays refused */
+  adopt(topic: Topic): Promise<AllowedTopic | null>;
   /** Each resolves when it is durable and rejects when it is not. */
   record(notice: Notice): Promise<void>;
   confirm(message: SnsMessage, topic: AllowedTopic, confirmation: Asked): Promise<void>;
@@ -87,15 +86,20 @@ async function receiveMessage(deps: ReceiveDeps, message: SnsMessage): Promise<R
   const found = await deps.certificates.of(message);
   if (!found.ok && found.kind === "refused") return forged(found.reason);
   if (found.ok && !isSignedBy(message, found.certificate.key)) return forged("Its signature is not SNS's.");
-  const topic = await deps.topics.find(message.topic.arn, found.ok);
-  // Whoever speaks for a topic that is not known is not worth a second delivery.
-  if (!found.ok && topic !== null)
+  const known = await deps.topics.find(message.topic.arn, found.ok);
+  if (!found.ok) {
+    // Whoever speaks for a topic that is not known is not worth a second delivery.
+    if (known === null && !(await deps.isFitting(message.topic))) return unknownTopic();
     return { status: 503, outcome: "certificate_unavailable", detail: found.reason };
-  if (topic === null) {
-    if (found.ok) await deps.ask(message, askedBy(deps, message));
-    return { status: 403, outcome: "unknown_topic", detail: "Nobody allowed this topic." };
   }
-  return take(deps, message, topic);
+  const topic = known ?? (await deps.adopt(message.topic));
+  if (topic !== null) return take(deps, message, topic);
+  await deps.ask(message, askedBy(deps, message));
+  return unknownTopic();
+}
+
+function unknownTopic(): Reception {
+  return { status: 403, outcome: "unknown_topic", detail: "Nobody allowed this topic." };
 }
 
 function forged(detail: string): Reception {

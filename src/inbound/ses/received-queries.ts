@@ -37,6 +37,17 @@ export async function takeReceived(db: Db, limit: number, leaseMs: number): Prom
   return rows;
 }
 
+/** Keeps what was taken for `leaseMs` more, unless somebody else has taken it since. */
+export async function keepReceived(db: Db, taken: readonly Taken[], leaseMs: number): Promise<void> {
+  await sql`
+    update inbound_event i
+    set read_at = now() + make_interval(secs => ${leaseMs / 1000})
+    from unnest(${taken.map(({ customerId }) => customerId)}::uuid[], ${taken.map(({ id }) => id)}::uuid[],
+      ${taken.map(({ attempts }) => attempts)}::int[]) as t(customer_id, id, attempts)
+    where i.customer_id = t.customer_id and i.id = t.id and i.status = 'waiting'
+      and i.read_attempts = t.attempts`.execute(db);
+}
+
 /** What a mail says of the message it answers; all of it is looked up among the customer's own messages. */
 export type Asked = {
   customerId: string;

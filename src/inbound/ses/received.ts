@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { plainAddress, readTime } from "./events.ts";
-import { storableText } from "./notice.ts";
+import { storableText } from "../../events/storable.ts";
+import { plainAddress, readTime } from "./event-details.ts";
 
 /** A mail that SES received for the customer, as the notification tells of it (protocols 2.6). */
 export type Received = {

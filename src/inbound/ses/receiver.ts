@@ -8,9 +8,12 @@ import { claimSeen } from "./queries.ts";
 import { type Asked, MAX_AGE_MS, type Outcome, type Reception, receive } from "./receive.ts";
 import { type Recorded, recordNotices } from "./record.ts";
 import type { SnsMessage } from "./sns.ts";
+import type { Topic } from "./topic.ts";
 import {
   type AllowedTopic,
+  adoptTopic,
   awaitConfirmation,
+  findFittingCredential,
   noteAsking,
   noteMessage,
   noteUnsubscribed,
@@ -79,6 +82,12 @@ export function createReceiver(parts: ReceiverParts): Receiver {
     }
   }
 
+  async function adopt(topic: Topic): Promise<AllowedTopic | null> {
+    const allowed = await db.transaction().execute((transaction) => adoptTopic(transaction, topic));
+    if (allowed !== null) log.info(allowed, "ses: a topic is allowed by a credential's pattern");
+    return allowed;
+  }
+
   async function ask(message: SnsMessage, confirmation: Asked | null): Promise<void> {
     const { arn: topicArn, accountId } = message.topic;
     const messages = asking.count(topicArn);
@@ -106,6 +115,8 @@ export function createReceiver(parts: ReceiverParts): Receiver {
           trustedHosts: parts.trustedHosts,
           now,
           maxAgeMs: parts.takesOld ? null : MAX_AGE_MS,
+          isFitting: async (topic) => (await findFittingCredential(db, topic)) !== null,
+          adopt,
           record,
           confirm: (message, topic, asked) =>
             once(db, message, topic, (transaction) => awaitConfirmation(transaction, { ...topic, ...asked })),

@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import { AppError } from "../../errors.ts";
 import type { Db } from "../../storage/pool.ts";
+import type { Topic } from "./topic.ts";
 
 /** A topic whose messages are believed, and whose they are. */
 export type AllowedTopic = { topicArn: string; customerId: string };
@@ -40,23 +41,48 @@ export async function selectAllowedTopics(db: Db): Promise<AllowedTopic[]> {
   return rows;
 }
 
-const namedTopics = (customerId: string) => sql`
-  select distinct on (topic_arn) topic_arn, c.id as credential_id
-  from credential c
-  cross join lateral jsonb_array_elements_text(
-    case jsonb_typeof(settings->'ses'->'topicArns') when 'array' then settings->'ses'->'topicArns' else '[]' end
-  ) as n(topic_arn)
-  where c.customer_id = ${customerId}
-  order by topic_arn, c.id`;
+/** Whether a topic of this account and name is one that the credential `c` allows by its pattern. */
+const isFitting = (accountId: unknown, name: unknown) => sql`(
+  c.settings->'ses'->>'accountId' = ${accountId} and c.settings->'ses'->>'topicPattern' is not null
+  and ${name} like replace(replace(c.settings->'ses'->>'topicPattern', '_', '\\_'), '*', '%'))`;
+
+/** The same of the topic `t`. */
+const fitsCredential = isFitting(sql`split_part(t.topic_arn, ':', 5)`, sql`split_part(t.topic_arn, ':', 6)`);
 
 /**
- * Makes the allow-list of a customer what his credentials name, to be called in the transaction that changed one. A
+ * The topics that a customer's credentials allow: those they name, those that were allowed by a pattern and still fit
+ * one, and those that ask and fit nobody else's.
+ */
+const allowedTopics = (customerId: string) => sql`
+  select distinct on (topic_arn) topic_arn, credential_id
+  from (
+    select n.topic_arn, c.id as credential_id, true as is_named
+    from credential c
+    cross join lateral jsonb_array_elements_text(
+      case jsonb_typeof(settings->'ses'->'topicArns') when 'array' then settings->'ses'->'topicArns' else '[]' end
+    ) as n(topic_arn)
+    where c.customer_id = ${customerId}
+    union all
+    select t.topic_arn, c.id, false
+    from ses_topic t join credential c on ${fitsCredential}
+    where t.customer_id = ${customerId} and c.customer_id = ${customerId}
+    union all
+    select t.topic_arn, c.id, false
+    from credential c join ses_asking t on t.account_id = c.settings->'ses'->>'accountId' and ${fitsCredential}
+    where c.customer_id = ${customerId}
+      and not exists (select from credential c where c.customer_id <> ${customerId} and ${fitsCredential})
+      and not exists (select from ses_topic o where o.topic_arn = t.topic_arn and o.customer_id <> ${customerId})
+  ) as allowed
+  order by topic_arn, is_named desc, credential_id`;
+
+/**
+ * Makes the allow-list of a customer what his credentials say, to be called in the transaction that changed one. A
  * topic that asked for a confirmation while it was not allowed gets it now, as long as its token lives.
  * @throws AppError conflict when another customer names one of the topics
  */
 export async function keepTopics(db: Db, customerId: string): Promise<void> {
   await sql`
-    with named as (${namedTopics(customerId)}), gone as (
+    with named as (${allowedTopics(customerId)}), gone as (
       delete from ses_topic t
       where t.customer_id = ${customerId} and not exists (select from named where topic_arn = t.topic_arn)
     )
@@ -71,7 +97,7 @@ export async function keepTopics(db: Db, customerId: string): Promise<void> {
     on conflict (topic_arn) do update set credential_id = excluded.credential_id
     where t.customer_id = excluded.customer_id`.execute(db);
   const { rows } = await sql<{ topicArn: string }>`
-    select n.topic_arn as "topicArn" from (${namedTopics(customerId)}) as n
+    select n.topic_arn as "topicArn" from (${allowedTopics(customerId)}) as n
     where not exists (select from ses_topic t where t.topic_arn = n.topic_arn and t.customer_id = ${customerId})
     order by n.topic_arn`.execute(db);
   const [taken] = rows;
@@ -84,16 +110,59 @@ export async function keepTopics(db: Db, customerId: string): Promise<void> {
     where t.customer_id = ${customerId} and a.topic_arn = t.topic_arn`.execute(db);
 }
 
+/**
+ * Whose the patterns make a topic that nobody named.
+ * @returns null when it fits no customer's credentials, or those of several
+ */
+export async function findFittingCredential(
+  db: Db,
+  { arn, accountId, name }: Topic,
+): Promise<(AllowedTopic & { credentialId: string }) | null> {
+  const { rows } = await sql<{ customerId: string; credentialId: string }>`
+    select distinct on (customer_id) customer_id as "customerId", id as "credentialId"
+    from credential c where ${isFitting(accountId, name)}
+    order by customer_id, id limit 2`.execute(db);
+  const [row, other] = rows;
+  return row === undefined || other !== undefined ? null : { topicArn: arn, ...row };
+}
+
+/**
+ * Allows a topic that SNS signed for and whose account and name fit one customer's credential.
+ * @returns null when it stays refused; who has it when somebody else allowed it just now
+ */
+export async function adoptTopic(db: Db, topic: Topic): Promise<AllowedTopic | null> {
+  const fitting = await findFittingCredential(db, topic);
+  if (fitting === null) return null;
+  const { topicArn, customerId, credentialId } = fitting;
+  // The credential is held: whoever changes it meanwhile looks at the topics after this.
+  await sql`
+    with held as (
+      select id from credential c
+      where customer_id = ${customerId} and id = ${credentialId} and ${isFitting(topic.accountId, topic.name)}
+      for share
+    )
+    insert into ses_topic (customer_id, topic_arn, credential_id)
+    select ${customerId}::uuid, ${topicArn}, id from held
+    on conflict (topic_arn) do nothing`.execute(db);
+  const { rows } = await sql<AllowedTopic>`
+    select topic_arn as "topicArn", customer_id as "customerId" from ses_topic
+    where topic_arn = ${topicArn}`.execute(db);
+  if (rows.length > 0) await sql`delete from ses_asking where topic_arn = ${topicArn}`.execute(db);
+  return rows[0] ?? null;
+}
+
+/** The topics of a credential: those it names, and those that its pattern allowed. */
 export async function selectTopics(
   db: Db,
   customerId: string,
+  credentialId: string,
   topicArns: readonly string[],
 ): Promise<TopicRow[]> {
   const { rows } = await sql<TopicRow>`
     select topic_arn as "topicArn", subscription, allowed_at as "allowedAt", subscription_at as "subscriptionAt",
       last_message_at as "lastMessageAt", last_error as "lastError"
     from ses_topic
-    where customer_id = ${customerId} and topic_arn = any (${topicArns}::text[])
+    where customer_id = ${customerId} and (topic_arn = any (${topicArns}::text[]) or credential_id = ${credentialId})
     order by topic_arn`.execute(db);
   return rows;
 }

@@ -96,7 +96,9 @@ const remove = createRoute({
   operationId: "removeSesTopic",
   tags,
   summary: "Believe an SNS topic no longer",
-  description: "Takes it out of `ses.topicArns`. Within seconds its messages are refused.",
+  description:
+    "Takes it out of `ses.topicArns`. Within seconds its messages are refused, unless it fits `ses.topicPattern`: " +
+    "what the pattern allows, only another pattern refuses.",
   request: { params: z.object({ id: id(), topicArn: arn }) },
   responses: { 204: { description: "Removed" }, ...problems("invalid", "not_found") },
 });
@@ -158,7 +160,7 @@ async function changeTopics(
 
 async function readTopics(db: Db, customerId: string, credentialId: string): Promise<z.input<typeof topics>> {
   const { settings } = found(await findCredential(db, customerId, credentialId));
-  const rows = await selectTopics(db, customerId, settings.ses?.topicArns ?? []);
+  const rows = await selectTopics(db, customerId, credentialId, settings.ses?.topicArns ?? []);
   const asking = await selectAsking(db, customerId, settings.ses?.accountId ?? null);
   const href = `${API_PATH}/credentials/${credentialId}/ses/topics`;
   return {
