@@ -2,7 +2,7 @@ const SHOP = "https://example.com/buy";
 
 /**
  * Four messages: a welcome; a reminder a second after it, whatever happens; a story for those who open the
- * welcome, and thanks for those who click in it.
+ * welcome, and thanks for those who click in it. Who answers the welcome, or can't be reached, is tagged.
  */
 export function demoCampaign(credentialId: string): object {
   const message = (id: string, subject: string, words: string) => ({
@@ -28,16 +28,21 @@ export function demoCampaign(credentialId: string): object {
       message("reminder", "A reminder", "Still there"),
       message("story", "A story for you", "Once upon a time"),
       message("thanks", "Thanks for looking", "Thank you"),
+      { id: "answered", type: "update-contact", addTags: ["answered"] },
+      { id: "unreachable", type: "update-contact", addTags: ["unreachable"] },
     ],
     edges: [
       edge("welcome", "pause", "always"),
       edge("pause", "reminder", "always"),
       edge("welcome", "story", "opened"),
       edge("welcome", "thanks", "clicked"),
+      edge("welcome", "answered", "replied"),
+      edge("welcome", "unreachable", "bounced"),
     ],
   };
 }
 
+/** Those that do not depend on what SES reports. */
 export const DEMO_EDGES = ["welcome-pause", "pause-reminder", "welcome-story", "welcome-thanks"] as const;
 
 /** `count` contacts; the number in the address decides what each of them does. */

@@ -4,6 +4,7 @@ import { type Done, type Journal, type Mail, NODES } from "./journal.ts";
 import { stepsFor } from "./people.ts";
 
 const hits = z.object({ total: z.number(), human: z.number() });
+const reports = z.object({ total: z.number() });
 
 /** What the demo reads of `GET /api/v1/campaigns/:id/analytics`. */
 export const analytics = z.object({
@@ -14,6 +15,10 @@ export const analytics = z.object({
       uncertain: z.number().default(0),
       suppressed: z.number().default(0),
       failed: z.number().default(0),
+      delivered: reports.default({ total: 0 }),
+      bounced: reports.default({ total: 0 }),
+      complained: reports.default({ total: 0 }),
+      replied: reports.default({ total: 0 }),
       opened: hits.default({ total: 0, human: 0 }),
       clicked: hits.default({ total: 0, human: 0 }),
       unsubscribed: z.number().default(0),

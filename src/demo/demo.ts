@@ -6,7 +6,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { findPort } from "../http/server.ts";
-import type { Listening } from "../mailbox/listen.ts";
 import { demoCampaign, demoContacts } from "./campaign.ts";
 import {
   type Analytics,
@@ -17,9 +16,12 @@ import {
   isOver,
   mailedTwice,
 } from "./compare.ts";
+import { compareReports } from "./compare-reports.ts";
 import { gatherCrowd } from "./crowd.ts";
 import { type Journal, openJournal, type Setup } from "./journal.ts";
 import { startMailServer } from "./mail-server.ts";
+import { type Sns, startSns } from "./sns.ts";
+import { TOPIC } from "./sns-envelope.ts";
 
 export type DemoOptions = {
   /** A directory of the demo's own. What a killed demo left there is continued. */
@@ -38,27 +40,32 @@ const STALL_MS = 45_000;
 
 /**
  * Runs EDGR as its users do, in a process of its own, sends a campaign to a real mail server on loopback, lets
- * the recipients react over HTTP, and compares what they did with what EDGR says.
+ * the recipients react over HTTP and Amazon SES report on the mail, and compares what they did with what EDGR says.
  */
 export async function runDemo({ dir, contacts, print }: DemoOptions): Promise<DemoResult> {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const journal = openJournal(path.join(dir, "journal.jsonl"));
   const previous = journal.entries.find((entry) => entry.kind === "setup");
   if (previous !== undefined) print("Continues the demo that was interrupted.");
-  const mailServer = await startMailServer(previous?.smtpPort ?? 0, journal);
-  const setup = previous ?? (await newSetup(mailServer, journal));
+  const setup = previous ?? (await newSetup(journal));
+  const sns = startSns(setup.snsPort, journal, Math.random);
+  const mailServer = await startMailServer(setup.smtpPort, journal, sns.publish);
   const server = startServer(dir, setup);
   try {
     const api = await connect(setup, server);
     print(
       `EDGR answers at http://127.0.0.1:${setup.httpPort}, the mail server at 127.0.0.1:${setup.smtpPort}.`,
     );
-    const campaignId = await prepare(api, setup, contacts);
+    const credentialId = await prepare(api, setup, contacts);
+    await sns.subscribe(`http://127.0.0.1:${setup.httpPort}/api/ses-events`);
+    print(`Amazon SES reports on them through a stand-in for SNS at 127.0.0.1:${setup.snsPort}.`);
+    const campaignId = await beginCampaign(api, credentialId);
     print(`A campaign of four messages goes to ${contacts} contacts.`);
-    return await follow(api, campaignId, journal, contacts, print);
+    return await follow({ api, campaignId, journal, sns, contacts, print });
   } finally {
     await stopServer(server);
     await mailServer.close();
+    await sns.close();
     journal.close();
   }
 }
@@ -70,11 +77,13 @@ export function removeDemo(dir: string): void {
 
 type Api = (method: string, path: string, body?: object) => Promise<unknown>;
 
-async function newSetup(mailServer: Listening, journal: Journal): Promise<Setup> {
+async function newSetup(journal: Journal): Promise<Setup> {
+  const freePort = () => findPort({ host: "127.0.0.1", port: 0 });
   const setup: Setup = {
     kind: "setup",
-    httpPort: await findPort({ host: "127.0.0.1", port: 0 }),
-    smtpPort: mailServer.port,
+    httpPort: await freePort(),
+    smtpPort: await freePort(),
+    snsPort: await freePort(),
     apiKey: `edgr_demo_${randomBytes(16).toString("base64url")}`,
   };
   journal.add(setup);
@@ -94,6 +103,7 @@ function startServer(dir: string, setup: Setup): ChildProcess {
       EDGR_PUBLIC_URL: `http://127.0.0.1:${setup.httpPort}`,
       EDGR_DATA_DIR: path.join(dir, "data"),
       EDGR_API_KEY: setup.apiKey,
+      EDGR_SNS_TRUSTED_HOSTS: `127.0.0.1:${setup.snsPort}`,
       LOG_LEVEL: "error",
     },
   });
@@ -151,29 +161,43 @@ async function prepare(api: Api, setup: Setup, contacts: number): Promise<string
       fromEmail: "demo@example.com",
       fromName: "EDGR demo",
       rateLimitPerSecond: 500,
+      ses: { configurationSet: "edgr", replyDomain: "reply.example.com" },
     }),
   );
-  const campaign = created.parse(await api("POST", "/campaigns", demoCampaign(credential.id)));
+  await api("POST", `/credentials/${credential.id}/ses/topics`, { topicArn: TOPIC });
+  return credential.id;
+}
+
+async function beginCampaign(api: Api, credentialId: string): Promise<string> {
+  const campaign = created.parse(await api("POST", "/campaigns", demoCampaign(credentialId)));
   await api("POST", `/campaigns/${campaign.id}/activate`, {});
   await api("POST", `/campaigns/${campaign.id}/enroll`, { all: true });
   return campaign.id;
 }
 
-async function follow(
-  api: Api,
-  campaignId: string,
-  journal: Journal,
-  contacts: number,
-  print: (line: string) => void,
-): Promise<DemoResult> {
+type Followed = {
+  api: Api;
+  campaignId: string;
+  journal: Journal;
+  sns: Sns;
+  contacts: number;
+  print: (line: string) => void;
+};
+
+async function follow({ api, campaignId, journal, sns, contacts, print }: Followed): Promise<DemoResult> {
   const crowd = gatherCrowd(journal, PEOPLE_AT_ONCE);
   let shown = "";
   let movedAt = Date.now();
   for (;;) {
     crowd.takeUp();
     const said = analytics.parse(await api("GET", `/campaigns/${campaignId}/analytics`));
-    const rows = compare(journal, said, contacts);
-    const complete = crowd.isIdle() && isOver(said, contacts) && rows.every(isEqual);
+    const suppressed = {
+      bounce: await countSuppressed(api, "bounce"),
+      complaint: await countSuppressed(api, "complaint"),
+    };
+    const rows = [...compare(journal, said, contacts), ...compareReports(journal, said, suppressed)];
+    const isAtRest = crowd.isIdle() && sns.isIdle() && isOver(said, contacts);
+    const complete = isAtRest && rows.every(isEqual);
     const progress = describeProgress(journal, said);
     if (progress !== shown) {
       print(progress);
@@ -183,15 +207,34 @@ async function follow(
     if (complete || Date.now() - movedAt > STALL_MS) {
       return { rows, mailedTwice: mailedTwice(journal), complete };
     }
-    await Promise.race([sleep(LOOK_MS), crowd.failed]);
+    await Promise.race([sleep(LOOK_MS), crowd.failed, sns.failed]);
   }
 }
 
+const page = z.object({ items: z.array(z.unknown()), nextCursor: z.string().nullable() });
+
+async function countSuppressed(api: Api, reason: string): Promise<number> {
+  let count = 0;
+  let cursor: string | null = null;
+  do {
+    const from: string = cursor === null ? "" : `&cursor=${cursor}`;
+    const { items, nextCursor } = page.parse(
+      await api("GET", `/suppressions?reason=${reason}&limit=200${from}`),
+    );
+    count += items.length;
+    cursor = nextCursor;
+  } while (cursor !== null);
+  return count;
+}
+
 function describeProgress(journal: Journal, said: Analytics): string {
-  const count = (kind: "mail" | "done") => journal.entries.filter((entry) => entry.kind === kind).length;
+  const count = (kind: "mail" | "done" | "told") =>
+    journal.entries.filter((entry) => entry.kind === kind).length;
   const sum = (pick: (node: Analytics["nodes"][number]) => number) =>
     said.nodes.reduce((total, node) => total + pick(node), 0);
-  return `  ${count("mail")} mails accepted, ${count("done")} things done with them; EDGR says ${sum(
-    (node) => node.sent,
-  )} sent, ${sum((node) => node.opened.total)} opened, ${sum((node) => node.clicked.total)} clicked`;
+  return (
+    `  ${count("mail")} mails accepted, ${count("done")} things done with them, ${count("told")} reports on them; ` +
+    `EDGR says ${sum((node) => node.sent)} sent, ${sum((node) => node.delivered.total)} delivered, ` +
+    `${sum((node) => node.opened.total)} opened, ${sum((node) => node.clicked.total)} clicked`
+  );
 }

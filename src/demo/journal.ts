@@ -5,11 +5,39 @@ export const NODES = ["welcome", "reminder", "story", "thanks"] as const;
 
 const node = z.enum(NODES);
 
+const what = z.enum(["send", "delivery", "hard bounce", "soft bounce", "complaint", "reply", "forgery"]);
+
+/** What is told of a mail. A forgery is told by somebody else. */
+export type What = z.infer<typeof what>;
+
 const entry = z.discriminatedUnion("kind", [
   /** The ports are kept, because the links in emails that were sent before a restart must go on working. */
-  z.object({ kind: z.literal("setup"), httpPort: z.number(), smtpPort: z.number(), apiKey: z.string() }),
+  z.object({
+    kind: z.literal("setup"),
+    httpPort: z.number(),
+    smtpPort: z.number(),
+    snsPort: z.number(),
+    apiKey: z.string(),
+  }),
   /** Written before the mail server answers 250. */
-  z.object({ kind: z.literal("mail"), to: z.string(), node, html: z.string(), unsubscribe: z.string() }),
+  z.object({
+    kind: z.literal("mail"),
+    to: z.string(),
+    node,
+    html: z.string(),
+    unsubscribe: z.string(),
+    at: z.string(),
+    /** The id that the mail server gives it, as Amazon SES does. */
+    sesId: z.string(),
+    messageIdHeader: z.string(),
+    /** The header `X-SES-MESSAGE-TAGS`. */
+    tags: z.string(),
+    replyAddress: z.string(),
+  }),
+  /** EDGR confirmed its subscription. */
+  z.object({ kind: z.literal("confirmed") }),
+  /** Written after EDGR's answer to a notification; the same is told again when it is not there. */
+  z.object({ kind: z.literal("told"), id: z.string(), to: z.string(), node, what, status: z.number() }),
   /** Written before a request goes out, so that after a kill it is known that it may have arrived. */
   z.object({ kind: z.literal("trying"), id: z.string() }),
   /** Written after EDGR's answer. */
@@ -27,6 +55,7 @@ const entry = z.discriminatedUnion("kind", [
 export type Entry = z.infer<typeof entry>;
 export type Mail = Extract<Entry, { kind: "mail" }>;
 export type Done = Extract<Entry, { kind: "done" }>;
+export type Told = Extract<Entry, { kind: "told" }>;
 export type Setup = Extract<Entry, { kind: "setup" }>;
 
 /**

@@ -1,26 +1,30 @@
-import { simpleParser } from "mailparser";
+import { randomBytes, randomUUID } from "node:crypto";
+import { type ParsedMail, simpleParser } from "mailparser";
 import { SMTPServer } from "smtp-server";
 import { type Listening, listenOnLoopback } from "../mailbox/listen.ts";
-import { type Journal, NODES } from "./journal.ts";
+import { type Journal, type Mail, NODES } from "./journal.ts";
 
 /**
- * A real SMTP server on loopback that accepts everything and delivers nothing.
+ * A real SMTP server on loopback that accepts everything, as Amazon SES does, and delivers nothing.
  * @param port 0 for a free one
+ * @param publish tells of a mail; when it resolves, the mail is answered
  */
-export function startMailServer(port: number, journal: Journal): Promise<Listening> {
+export function startMailServer(
+  port: number,
+  journal: Journal,
+  publish: (mail: Mail) => Promise<void>,
+): Promise<Listening> {
   const server = new SMTPServer({
     disabledCommands: ["AUTH", "STARTTLS"],
     onData(stream, session, done) {
+      const to = session.envelope.rcptTo[0]?.address ?? "";
       simpleParser(stream)
-        .then((mail) => {
-          const to = session.envelope.rcptTo[0]?.address ?? "";
-          const node = NODES.find((name) => mail.subject?.toLowerCase().includes(name));
-          const unsubscribe = /<(http[^>]+)>/.exec(headerText(mail.headerLines, "list-unsubscribe"))?.[1];
-          if (node === undefined || unsubscribe === undefined || typeof mail.html !== "string") {
-            return done(new Error("This is not one of the demo's emails"));
-          }
-          journal.add({ kind: "mail", to, node, html: mail.html, unsubscribe });
-          done(null, `Ok demo-${node}-${to}`);
+        .then(async (parsed) => {
+          const mail = readMail(to, parsed);
+          if (mail === null) return done(new Error("This is not one of the demo's emails"));
+          journal.add(mail);
+          await publish(mail);
+          done(null, `Ok ${mail.sesId}`);
         })
         .catch(done);
     },
@@ -28,6 +32,26 @@ export function startMailServer(port: number, journal: Journal): Promise<Listeni
   return listenOnLoopback(server, port);
 }
 
-function headerText(lines: readonly { key: string; line: string }[], key: string): string {
-  return lines.find((line) => line.key === key)?.line ?? "";
+function readMail(to: string, { subject, html, messageId, replyTo, headerLines }: ParsedMail): Mail | null {
+  const node = NODES.find((name) => subject?.toLowerCase().includes(name));
+  const header = (key: string) => headerLines.find((line) => line.key === key)?.line ?? "";
+  const unsubscribe = /<(http[^>]+)>/.exec(header("list-unsubscribe"))?.[1];
+  const tags = /:\s*(.+)$/s.exec(header("x-ses-message-tags"))?.[1]?.replace(/\s+/g, " ");
+  const replyAddress = replyTo?.value[0]?.address;
+  if (node === undefined || unsubscribe === undefined || typeof html !== "string") return null;
+  if (messageId === undefined || tags === undefined || replyAddress === undefined) return null;
+  const at = new Date().toISOString();
+  const sesId = `${randomBytes(8).toString("hex")}-${randomUUID()}-000000`;
+  return {
+    kind: "mail",
+    to,
+    node,
+    html,
+    unsubscribe,
+    at,
+    sesId,
+    messageIdHeader: messageId,
+    tags,
+    replyAddress,
+  };
 }

@@ -19,13 +19,15 @@ type Step = { action: Done["action"]; agent: Done["agent"]; url: string; init: R
 /**
  * What the recipient of a mail does with it. Recipients differ by their number: of twenty, one sits behind a
  * gateway that follows every link, one behind a privacy proxy, two behind an image proxy, eleven read, some of
- * these click, some unsubscribe in each of the ways, one of them by mistake, and the rest leave it lying.
+ * these click, some unsubscribe in each of the ways, one of them by mistake, and the rest leave it lying. They
+ * unsubscribe from their first mail: whoever does it again, from one that was under way, changes and is counted as nothing.
  */
 export function stepsFor(mail: Mail): Step[] {
   const { pixel, links } = trackedAddresses(mail.html);
   const open = (agent: Done["agent"]): Step => ({ action: "open", agent, url: pixel, init: {} });
   const click = (agent: Done["agent"]): Step[] =>
     links.map((url): Step => ({ action: "click", agent, url, init: {} }));
+  const isFirst = mail.node === "welcome";
   const unsubscribe: Step = { action: "unsubscribe", agent: "human", url: mail.unsubscribe, init: {} };
   switch (numberOf(mail.to) % 20) {
     case 0:
@@ -49,10 +51,11 @@ export function stepsFor(mail: Mail): Step[] {
     case 13:
       return [open("human"), ...click("human")];
     case 14:
-      return [open("human"), unsubscribe];
+      return isFirst ? [open("human"), unsubscribe] : [open("human")];
     case 15:
-      return [{ ...unsubscribe, init: post({ "List-Unsubscribe": "One-Click" }) }];
+      return isFirst ? [{ ...unsubscribe, init: post({ "List-Unsubscribe": "One-Click" }) }] : [];
     case 16:
+      if (!isFirst) return [open("human")];
       return [
         open("human"),
         unsubscribe,
