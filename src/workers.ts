@@ -67,7 +67,7 @@ export function startWorkers(parts: WorkersParts): Workers {
     const reading = runMailReading({
       db,
       encryptionKey: secrets.encryptionKey,
-      fetchObject: createObjectFetch(null, MAX_MAIL_BYTES),
+      fetchObject: createObjectFetch({ egress, endpoint: null, maxBytes: MAX_MAIL_BYTES, now: Date.now }),
       onAppend: projecting.wake,
       now: Date.now,
       random: Math.random,

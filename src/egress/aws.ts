@@ -29,6 +29,9 @@ export type AwsHandlerOptions = {
   /** When all that is asked has to be answered, by this clock: later requests are not sent. */
   until: number;
   now: () => number;
+  /** Of one request and its answer. */
+  deadlineMs?: number;
+  maxBodyBytes?: number;
 };
 
 const DEADLINE_MS = 10_000;
@@ -37,7 +40,9 @@ const HOST = /^[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.(com|com\.cn|eu)$/;
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
 
 /** Sends what the AWS SDK signs through the one way out of EDGR, and to nobody but AWS. */
-export function createAwsHandler({ egress, trustedOrigin, until, now }: AwsHandlerOptions): AwsHandler {
+export function createAwsHandler(options: AwsHandlerOptions): AwsHandler {
+  const { egress, trustedOrigin, until, now } = options;
+  const { deadlineMs = DEADLINE_MS, maxBodyBytes = MAX_BODY_BYTES } = options;
   return {
     async handle(request) {
       const method = METHODS.find((known) => known === request.method);
@@ -53,11 +58,11 @@ export function createAwsHandler({ egress, trustedOrigin, until, now }: AwsHandl
         method,
         headers: request.headers,
         body: textOf(request.body),
-        deadlineMs: Math.min(DEADLINE_MS, leftMs),
-        maxBodyBytes: MAX_BODY_BYTES,
+        deadlineMs: Math.min(deadlineMs, leftMs),
+        maxBodyBytes,
       });
       if (!result.ok) throw new AwsUnreachable(result.failure, result.reason);
-      if (result.isTruncated) throw new AwsUnreachable("protocol", "The answer is too long.");
+      if (result.isTruncated) throw new AwsTooLong();
       return { response: { statusCode: result.status, headers: result.headers, body: result.body } };
     },
     updateHttpClientConfig() {},
@@ -76,6 +81,13 @@ export class AwsUnreachable extends Error {
     // The SDK tries again, with pauses that grow at random, after what has this name.
     this.name = PASSING.includes(failure) ? "TimeoutError" : "AwsUnreachable";
     this.reason = reason;
+  }
+}
+
+/** More came than `maxBodyBytes`. */
+export class AwsTooLong extends AwsUnreachable {
+  constructor() {
+    super("protocol", "The answer is too long.");
   }
 }
 

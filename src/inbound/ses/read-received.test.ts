@@ -18,6 +18,7 @@ import {
   TEST_ENCRYPTION_KEY,
 } from "../../../test/support/campaigns.ts";
 import { type S3StandIn, startS3 } from "../../../test/support/s3.ts";
+import { createEgress, resolveBySystem } from "../../egress/client.ts";
 import { newId, toShortId } from "../../events/id.ts";
 import { MAX_MAIL_BYTES } from "./parse-mail.ts";
 import { createMailReader } from "./read-mail.ts";
@@ -45,7 +46,12 @@ beforeAll(async () => {
   deps = {
     db: api.database.db,
     encryptionKey: TEST_ENCRYPTION_KEY,
-    fetchObject: createObjectFetch(s3.endpoint, MAX_MAIL_BYTES),
+    fetchObject: createObjectFetch({
+      egress: createEgress({ allow: ["127.0.0.1"], resolve: resolveBySystem }),
+      endpoint: s3.endpoint,
+      maxBytes: MAX_MAIL_BYTES,
+      now: Date.now,
+    }),
     onAppend: () => {},
     now: Date.now,
     random: Math.random,

@@ -1,4 +1,7 @@
+import { Readable } from "node:stream";
 import type { AwsKeys } from "../../credentials/aws.ts";
+import { type AwsRequest, type AwsResponse, AwsTooLong, createAwsHandler } from "../../egress/aws.ts";
+import type { Egress } from "../../egress/client.ts";
 
 export type Fetched =
   | { ok: true; bytes: Buffer }
@@ -14,35 +17,68 @@ export type FetchObject = (
 
 const DEADLINE_MS = 60_000;
 
-/**
- * Fetches what SES has put into S3.
- * @param endpoint another than Amazon's, for tests and for servers that are like S3
- */
-export function createObjectFetch(endpoint: string | null, maxBytes: number): FetchObject {
+export type ObjectFetchOptions = {
+  egress: Pick<Egress, "send">;
+  /** Another origin than Amazon's, for tests and for servers that are like S3; null: Amazon's. */
+  endpoint: string | null;
+  maxBytes: number;
+  now: () => number;
+};
+
+/** Fetches what SES has put into S3, by the one way out of EDGR. */
+export function createObjectFetch({ egress, endpoint, maxBytes, now }: ObjectFetchOptions): FetchObject {
   return async (keys, { bucket, key }, signal) => {
     // Takes 30 MB and a tenth of a second, which installations without mail in S3 need not spend.
     const { GetObjectCommand, S3Client } = await import("@aws-sdk/client-s3");
     const { region, ...credentials } = keys;
+    const handler = createAwsHandler({
+      egress,
+      trustedOrigin: endpoint,
+      until: now() + DEADLINE_MS,
+      now,
+      deadlineMs: DEADLINE_MS,
+      maxBodyBytes: maxBytes,
+    });
     const client = new S3Client({
       region,
       credentials,
       maxAttempts: 1,
+      requestHandler: { ...handler, handle: (request: AwsRequest) => asStream(handler.handle(request)) },
       ...(endpoint === null ? {} : { endpoint, forcePathStyle: true }),
     });
     try {
-      const command = new GetObjectCommand({ Bucket: bucket, Key: key });
-      const object = await client.send(command, {
-        abortSignal: AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)]),
-      });
+      const object = await unlessAborted(
+        client.send(new GetObjectCommand({ Bucket: bucket, Key: key })),
+        signal,
+      );
       if (isSealed(object.Metadata ?? {})) return { ok: false, reason: SEALED, isFinal: true };
-      return await collect(object.Body, maxBytes);
+      if (object.Body === undefined) return { ok: false, reason: "S3 gave nothing", isFinal: false };
+      return { ok: true, bytes: Buffer.from(await object.Body.transformToByteArray()) };
     } catch (error) {
+      if (error instanceof AwsTooLong)
+        return { ok: false, reason: "it is larger than 40 MiB", isFinal: true };
       const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
       return { ok: false, reason: `S3 did not give it: ${reason}`.slice(0, 500), isFinal: false };
-    } finally {
-      client.destroy();
     }
   };
+}
+
+/** An object's body is a stream to the SDK, whoever made it. */
+async function asStream(answer: Promise<{ response: AwsResponse }>) {
+  const { response } = await answer;
+  return { response: { ...response, body: Readable.from([response.body]) } };
+}
+
+async function unlessAborted<Value>(value: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([value, aborted]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
 }
 
 const SEALED =
@@ -51,21 +87,4 @@ const SEALED =
 /** SES encrypts with a KMS key on its side of S3 (protocols 2.6); what that takes to open is in such metadata. */
 function isSealed(metadata: { [name: string]: string }): boolean {
   return Object.keys(metadata).some((name) => name.startsWith("x-amz-key"));
-}
-
-async function collect(body: unknown, maxBytes: number): Promise<Fetched> {
-  if (!isChunks(body)) return { ok: false, reason: "S3 gave nothing", isFinal: false };
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    bytes += chunk.length;
-    // Leaving the loop ends the download.
-    if (bytes > maxBytes) return { ok: false, reason: "it is larger than 40 MiB", isFinal: true };
-    chunks.push(chunk);
-  }
-  return { ok: true, bytes: Buffer.concat(chunks) };
-}
-
-function isChunks(body: unknown): body is AsyncIterable<Uint8Array> {
-  return typeof body === "object" && body !== null && Symbol.asyncIterator in body;
 }
