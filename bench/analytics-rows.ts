@@ -5,24 +5,13 @@ import { campaignInput } from "../src/campaigns/schema.ts";
 import { newId } from "../src/events/id.ts";
 import { MAX_VALUES, OTHER } from "../src/projector/breakdown.ts";
 import type { Db } from "../src/storage/pool.ts";
+import { PLATFORMS } from "../src/tracking/device.ts";
 
 export type CountedCampaign = { customerId: string; campaignId: string };
 
 const NODES = 10;
 const DAYS = 365;
 const LINKS_OF_A_NODE = MAX_VALUES.link / NODES;
-const PLATFORMS = [
-  "iphone",
-  "ipad",
-  "android",
-  "windows",
-  "mac",
-  "linux",
-  "chromeos",
-  "proxy",
-  "bot",
-  "other",
-];
 const CLIENTS = ["apple-mail", "gmail", "outlook", "chrome", "safari", "firefox", "edge", "other"];
 const TYPES = [
   "run_started",
