@@ -4,6 +4,7 @@ import type { Request } from "../../src/egress/client.ts";
 import type { Result } from "../../src/egress/result.ts";
 import type { Json } from "../../src/events/event.ts";
 import { newId, toShortId } from "../../src/events/id.ts";
+import { findPort, listen } from "../../src/http/server.ts";
 import { inboundRoutes } from "../../src/inbound/routes.ts";
 import { type ConfirmDeps, confirmDue } from "../../src/inbound/ses/confirm.ts";
 import { createReceiver } from "../../src/inbound/ses/receiver.ts";
@@ -58,7 +59,7 @@ export type LoggedEvent = {
   data: { [name: string]: Json };
 };
 
-/** The app with everything about SES, a customer whose credential names `TOPIC`, and a world that only remembers. */
+/** The app, on a port, with everything about SES, a customer whose credential names `TOPIC`, and a world that only remembers. */
 export async function createSesEdge(trustedHosts: readonly string[] = []): Promise<SesEdge> {
   const api = await createTestApp([
     credentialRoutes({
@@ -98,6 +99,8 @@ export async function createSesEdge(trustedHosts: readonly string[] = []): Promi
     log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
   };
   api.app.route("/", sesEventRoutes(createReceiver(parts)));
+  const address = { host: "127.0.0.1", port: await findPort({ host: "127.0.0.1", port: 0 }) };
+  const server = listen(api.app, address);
 
   async function createCredential(topicArns: readonly string[], customer = api.customer): Promise<string> {
     const body = smtpCredential({ ses: { topicArns } });
@@ -122,12 +125,16 @@ export async function createSesEdge(trustedHosts: readonly string[] = []): Promi
           ? { text: body, headers: {} }
           : { text: JSON.stringify(body), headers: snsHeaders(body) };
       const init = { method: "POST", headers: { ...sent.headers, ...headers }, body: sent.text };
-      const response = await api.app.request("/api/ses-events", init, { ip: null });
+      const response = await fetch(`http://${address.host}:${address.port}/api/ses-events`, init);
       const text = await response.text();
       const problem: { detail?: string } = text === "" ? {} : JSON.parse(text);
       return { status: response.status, detail: problem.detail ?? "" };
     },
     confirm: () => confirmDue(parts),
+    async close() {
+      await server.stop(0);
+      await api.close();
+    },
     createCredential,
     async createMessage(given = {}) {
       const id = given.id ?? newId();
