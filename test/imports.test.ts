@@ -73,6 +73,7 @@ const PURE = new Set([
   "campaigns/tracked-links.ts",
   "campaigns/duration.ts",
   "inbound/ses/bounce.ts",
+  "inbound/json.ts",
   "inbound/ses/event-details.ts",
   "inbound/ses/events.ts",
   "inbound/ses/mail.ts",

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { parseJson } from "../json.ts";
 import {
   DETAIL_KEYS,
   isName,
@@ -104,12 +105,4 @@ function keyOf(name: Name, sesMessageId: string | null | undefined, fact: Told):
 function onlyOne(destination: readonly string[]): string | null {
   const [first] = destination;
   return destination.length === 1 && first !== undefined ? plainAddress(first) : null;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

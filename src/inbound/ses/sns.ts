@@ -1,5 +1,6 @@
 import { createPublicKey, type KeyObject, verify, X509Certificate } from "node:crypto";
 import { z } from "zod";
+import { parseJson } from "../json.ts";
 import { certificateNames, parseTopic, type Topic } from "./topic.ts";
 
 /**
@@ -100,14 +101,6 @@ function toMessage(sent: Envelope): { ok: true; message: SnsMessage } | Unfit {
 
 function unfit(reason: string): Unfit {
   return { ok: false, reason };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** The text that is signed, exactly (protocols 1.3): which keys are in it is told by the type alone. */

@@ -3,6 +3,7 @@ import { AppError } from "../../errors.ts";
 import { createGroupCommit, GroupFullError, GroupTimeoutError } from "../../events/group-commit.ts";
 import type { Logger } from "../../logger.ts";
 import { type Db, isRefusal } from "../../storage/pool.ts";
+import { parseJson } from "../json.ts";
 import { findWebhook, type Webhook } from "./queries.ts";
 import { type Recorded, recordUpdates } from "./record.ts";
 import { createStartLinks } from "./start-link.ts";
@@ -95,13 +96,4 @@ export function createTelegramReceiver(parts: TelegramReceiverParts): TelegramRe
     },
     drain: group.drain,
   };
-}
-
-/** @returns undefined for what is none, or is nested so deep that nobody reads it */
-function parseJson(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return undefined;
-  }
 }
