@@ -7,6 +7,7 @@ export type ErrorCode =
   | "unauthorized"
   | "not_found"
   | "conflict"
+  | "gone"
   | "too_large"
   | "unprocessable"
   | "rate_limited"

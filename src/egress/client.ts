@@ -21,6 +21,11 @@ export type Request = {
   deadlineMs: number;
   /** What of the answer's body is read; the rest is cut off. */
   maxBodyBytes: number;
+  /**
+   * What must not be done twice: where a kept connection breaks, the request does not go out again on a new one, and
+   * counts as lost.
+   */
+  isOnce?: boolean;
 };
 
 export type Egress = {
@@ -85,6 +90,7 @@ export function createEgress({ allow, resolve, ca }: EgressOptions): Egress {
       body: request.body,
       deadlineMs: request.deadlineMs,
       maxBodyBytes: request.maxBodyBytes,
+      isOnce: request.isOnce === true,
     });
   }
 

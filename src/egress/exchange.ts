@@ -9,17 +9,19 @@ export type Outgoing = {
   body: string | null;
   deadlineMs: number;
   maxBodyBytes: number;
+  isOnce: boolean;
 };
 
 /**
  * One request and its answer, within one deadline over everything. A connection that was kept from before may have
  * been closed at the other end meanwhile; when one breaks before anything came back, the request goes out once more
- * on a new one.
+ * on a new one, unless it must not be made twice.
  */
 export async function exchange(outgoing: Outgoing): Promise<Result> {
   const begun = performance.now();
   const first = await attempt(outgoing, begun);
-  return first === "stale" ? freshAttempt(outgoing, begun) : first;
+  if (first !== "stale") return first;
+  return outgoing.isOnce ? failed("lost", REASONS.lost) : freshAttempt(outgoing, begun);
 }
 
 async function freshAttempt(outgoing: Outgoing, begun: number): Promise<Result> {

@@ -20,6 +20,7 @@ export const EVENT_TYPES = [
   "topic_rejoined",
   "message_received",
   "auto_reply_received",
+  "message_reacted",
   "contact_blocked",
   "contact_unblocked",
   "contact_suppressed",

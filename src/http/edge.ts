@@ -28,11 +28,11 @@ export function edge(metrics: Metrics, logger: Logger): MiddlewareHandler<ApiEnv
   };
 }
 
-/** Answers of the API are one customer's: no cache between may keep them. */
+/** Answers of the API are one customer's: no cache between may keep them, unless a route says who may. */
 export function neverStored(): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
     await next();
-    c.header("Cache-Control", "no-store");
+    if (!c.res.headers.has("Cache-Control")) c.header("Cache-Control", "no-store");
   };
 }
 

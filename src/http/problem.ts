@@ -22,6 +22,7 @@ export const PROBLEMS = {
   not_found: { status: 404, title: "There is nothing here" },
   method_not_allowed: { status: 405, title: "This address does not take that method" },
   conflict: { status: 409, title: "The request conflicts with what is already there" },
+  gone: { status: 410, title: "It is no longer there" },
   too_large: { status: 413, title: "The request is too large" },
   unsupported_media_type: { status: 415, title: "The body must be JSON" },
   unprocessable: { status: 422, title: "The request cannot be carried out as it is" },

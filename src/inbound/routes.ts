@@ -15,7 +15,7 @@ const inboundEvent = z
       description:
         "`waiting`: its message may still become known; `matched`: it became; `unmatched`: it did not within a day; " +
         "`odd`: it could not be understood; `ignored`: EDGR does nothing with it. Of Telegram, " +
-        "`unmatched` is a message of a group that is no contact.",
+        "`unmatched` is a message of a group that is no contact, or a reaction to one that nobody knows.",
       example: "unmatched",
     }),
     reason: z.string().nullable().openapi({ example: "no message of yours fits it" }),

@@ -12,6 +12,9 @@ import * as bounces from "./migrations/0010-bounces.ts";
 import * as inboundMail from "./migrations/0011-inbound-mail.ts";
 import * as topicPatterns from "./migrations/0012-topic-patterns.ts";
 import * as telegram from "./migrations/0013-telegram.ts";
+import * as telegramSending from "./migrations/0014-telegram-sending.ts";
+import * as telegramReactions from "./migrations/0015-telegram-reactions.ts";
+import * as conversations from "./migrations/0016-conversations.ts";
 
 const migrations: Record<string, Migration> = {
   "0001-foundation": foundation,
@@ -27,6 +30,9 @@ const migrations: Record<string, Migration> = {
   "0011-inbound-mail": inboundMail,
   "0012-topic-patterns": topicPatterns,
   "0013-telegram": telegram,
+  "0014-telegram-sending": telegramSending,
+  "0015-telegram-reactions": telegramReactions,
+  "0016-conversations": conversations,
 };
 
 /**

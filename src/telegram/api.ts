@@ -1,12 +1,18 @@
 import { z } from "zod";
 import type { Egress } from "../egress/client.ts";
 import type { Failed } from "../egress/result.ts";
+import type { TelegramButton, TelegramContent } from "./content.ts";
 import { type BotApiFailed, failureOf } from "./failure.ts";
 
 export type BotApiAnswer<Value> = { ok: true; value: Value } | BotApiFailed;
 
 export type BotUser = z.infer<typeof botUser>;
 export type WebhookInfo = z.infer<typeof webhookInfo>;
+
+export type TelegramFile = z.infer<typeof telegramFile>;
+
+/** A message that was sent, as Telegram numbers it: within its chat. */
+export type SentTelegram = { chatId: number; messageId: number };
 
 /** `allowedUpdates` that is empty means Telegram's own choice, which leaves reactions out. */
 export type WebhookWanted = {
@@ -23,6 +29,16 @@ export type BotApi = {
   setWebhook(token: string, wanted: WebhookWanted): Promise<BotApiAnswer<true>>;
   getWebhookInfo(token: string): Promise<BotApiAnswer<WebhookInfo>>;
   deleteWebhook(token: string): Promise<BotApiAnswer<true>>;
+  /** Where a file can be had for an hour, below `/file/bot<token>/`. */
+  getFile(token: string, fileId: string): Promise<BotApiAnswer<TelegramFile>>;
+  /**
+   * Says something in a chat, with `sendPhoto` where there is a photo. It is asked once: a 429 is an answer at once,
+   * and a request whose answer got lost is `uncertain`, because nothing tells Telegram one message from the same again.
+   */
+  sendMessage(
+    token: string,
+    message: { chatId: number; content: TelegramContent },
+  ): Promise<BotApiAnswer<SentTelegram>>;
 };
 
 export type BotApiOptions = {
@@ -57,6 +73,14 @@ const webhookInfo = z.object({
   allowed_updates: z.array(z.string()).optional(),
 });
 
+const telegramFile = z
+  .object({ file_path: z.string().optional(), file_size: z.int().optional() })
+  .transform(({ file_path = null, file_size = null }) => ({ filePath: file_path, sizeBytes: file_size }));
+
+const sentMessage = z
+  .object({ message_id: z.int(), chat: z.object({ id: z.int() }) })
+  .transform(({ message_id, chat }): SentTelegram => ({ chatId: chat.id, messageId: message_id }));
+
 const envelope = z.union([
   z.object({ ok: z.literal(true), result: z.unknown() }),
   z.object({
@@ -68,6 +92,8 @@ const envelope = z.union([
       .optional(),
   }),
 ]);
+
+const NO_TOKEN = failureOf({ code: 404, description: "Not Found" });
 
 /** Whether a text has the form of a bot's token. */
 export function isBotToken(text: string): boolean {
@@ -85,10 +111,10 @@ export function createBotApi({ apiRoot, egress, withinMs, now, pause }: BotApiOp
     params: object,
     result: z.ZodType<Value>,
   ): Promise<BotApiAnswer<Value>> {
-    if (!isBotToken(token)) return failureOf({ code: 404, description: "Not Found" });
+    if (!isBotToken(token)) return NO_TOKEN;
     const until = now() + withinMs;
     for (;;) {
-      const answer = await ask(token, method, params, result, until - now());
+      const answer = await ask(token, method, params, result, { deadlineMs: until - now(), isOnce: false });
       if (answer.ok || answer.retryAfterMs === null) return answer;
       if (answer.retryAfterMs >= until - now()) return answer;
       await pause(answer.retryAfterMs);
@@ -100,7 +126,7 @@ export function createBotApi({ apiRoot, egress, withinMs, now, pause }: BotApiOp
     method: string,
     params: object,
     result: z.ZodType<Value>,
-    deadlineMs: number,
+    { deadlineMs, isOnce }: { deadlineMs: number; isOnce: boolean },
   ): Promise<BotApiAnswer<Value>> {
     const sent = await egress.send({
       url: `${apiRoot}/bot${token}/${method}`,
@@ -109,6 +135,7 @@ export function createBotApi({ apiRoot, egress, withinMs, now, pause }: BotApiOp
       body: JSON.stringify(params),
       deadlineMs,
       maxBodyBytes: MAX_BODY_BYTES,
+      isOnce,
     });
     if (!sent.ok) return unanswered(sent);
     return readAnswer(sent.status, sent.body, token, result);
@@ -130,7 +157,40 @@ export function createBotApi({ apiRoot, egress, withinMs, now, pause }: BotApiOp
       ),
     getWebhookInfo: (token) => call(token, "getWebhookInfo", {}, webhookInfo),
     deleteWebhook: (token) => call(token, "deleteWebhook", {}, z.literal(true)),
+    getFile: (token, fileId) => call(token, "getFile", { file_id: fileId }, telegramFile),
+    async sendMessage(token, { chatId, content }) {
+      if (!isBotToken(token)) return NO_TOKEN;
+      const method = content.photo === null ? "sendMessage" : "sendPhoto";
+      const params = messageParams(chatId, content);
+      return ask(token, method, params, sentMessage, { deadlineMs: withinMs, isOnce: true });
+    },
   };
+}
+
+/** What is not so is left out, as the Bot API wants it. */
+function messageParams(chatId: number, content: TelegramContent): object {
+  const { html, photo, keyboard, silent, protectContent, replyToMessageId } = content;
+  return {
+    chat_id: chatId,
+    parse_mode: "HTML",
+    ...(photo === null
+      ? { text: html, link_preview_options: { is_disabled: true } }
+      : { photo, ...(html === "" ? {} : { caption: html }) }),
+    ...(keyboard.length === 0
+      ? {}
+      : { reply_markup: { inline_keyboard: keyboard.map((row) => row.map(buttonParams)) } }),
+    ...(silent ? { disable_notification: true } : {}),
+    ...(protectContent ? { protect_content: true } : {}),
+    // A message that its person has deleted meanwhile is answered all the same.
+    ...(replyToMessageId === null
+      ? {}
+      : { reply_parameters: { message_id: replyToMessageId, allow_sending_without_reply: true } }),
+  };
+}
+
+function buttonParams(button: TelegramButton): object {
+  if ("url" in button) return { text: button.text, url: button.url };
+  return { text: button.text, callback_data: button.callbackData };
 }
 
 function unanswered({ failure, reason }: Failed): BotApiFailed {
@@ -138,6 +198,7 @@ function unanswered({ failure, reason }: Failed): BotApiFailed {
   return {
     ok: false,
     failure: isUncertain ? "uncertain" : "unavailable",
+    wasAnswered: false,
     description: reason,
     retryAfterMs: null,
     migratedTo: null,

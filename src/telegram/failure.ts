@@ -26,6 +26,8 @@ export type BotApiFailure =
 export type BotApiFailed = {
   ok: false;
   failure: BotApiFailure;
+  /** False: it is the network that failed, and nothing was heard of the Bot API. */
+  wasAnswered: boolean;
   /** What Telegram, or the network, says; without the token. */
   description: string;
   retryAfterMs: number | null;
@@ -51,7 +53,7 @@ export function failureOf({ code, description, retryAfter, migratedTo }: BotApiE
   const failure = failureFor(code, description, migratedTo);
   const retryAfterMs =
     failure === "rate_limited" ? Math.max(0, retryAfter ?? DEFAULT_RETRY_AFTER_S) * 1000 : null;
-  return { ok: false, failure, description, retryAfterMs, migratedTo: migratedTo ?? null };
+  return { ok: false, failure, wasAnswered: true, description, retryAfterMs, migratedTo: migratedTo ?? null };
 }
 
 function failureFor(code: number, description: string, migratedTo: number | undefined): BotApiFailure {

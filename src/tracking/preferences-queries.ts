@@ -33,7 +33,7 @@ export async function readPreferences(
     select ct.id is not null as "contactExists",
       exists (
         select from suppression s
-        where s.customer_id = m.customer_id and s.channel = 'email' and s.address = lower(m.to_address)
+        where s.customer_id = m.customer_id and s.channel = m.channel and s.address = lower(m.to_address)
           and s.reason = 'unsubscribe') as "isUnsubscribed",
       coalesce((
         select jsonb_agg(jsonb_build_object('id', t.id, 'name', t.name, 'description', t.description,
@@ -45,7 +45,7 @@ export async function readPreferences(
     from message m
     left join contact ct on ct.customer_id = m.customer_id and ct.id = m.contact_id
     where m.customer_id = ${message.customerId} and m.id = ${message.messageId}
-      and m.direction = 'outbound' and m.channel = 'email'`.execute(db);
+      and m.direction = 'outbound'`.execute(db);
   const [row] = rows;
   if (row === undefined) return { found: false, because: "unknown_message" };
   if (!row.contactExists) return { found: false, because: "contact_deleted" };
@@ -61,7 +61,7 @@ export async function savePreferences(db: Db, hit: PreferenceHit, choice: Choice
       from message m
       join contact ct on ct.customer_id = m.customer_id and ct.id = m.contact_id
       where m.customer_id = ${hit.customerId} and m.id = ${hit.messageId}
-        and m.direction = 'outbound' and m.channel = 'email'
+        and m.direction = 'outbound'
       for key share of ct`.execute(tx);
     const [reader] = rows;
     if (reader !== undefined) {

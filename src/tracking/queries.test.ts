@@ -31,11 +31,12 @@ async function createMessage(message: {
   customerId: string;
   to: string;
   direction?: "inbound";
+  channel?: "telegram";
 }): Promise<Sent> {
   const ids = { messageId: newId(), contactId: newId(), campaignId: newId(), runId: newId() };
   await sql`
     insert into message (customer_id, id, direction, channel, campaign_id, run_id, contact_id, credential_id, to_address)
-    values (${message.customerId}, ${ids.messageId}, ${message.direction ?? "outbound"}, 'email', ${ids.campaignId},
+    values (${message.customerId}, ${ids.messageId}, ${message.direction ?? "outbound"}, ${message.channel ?? "email"}, ${ids.campaignId},
       ${ids.runId}, ${ids.contactId}, ${newId()}, ${message.to})`.execute(database.db);
   return { customerId: message.customerId, ...ids };
 }
@@ -97,6 +98,24 @@ describe("unsubscribing", () => {
         ip: "203.0.113.0",
         data: { via: "link" },
       },
+    ]);
+  });
+
+  test("through the link in a Telegram message suppresses the chat, and coming back lifts that", async () => {
+    sent = await createMessage({
+      customerId: await createCustomer(false),
+      to: "5823456789",
+      channel: "telegram",
+    });
+    expect(await unsubscribe(database.db, hit())).toBe("unsubscribed");
+    expect(await suppressions()).toMatchObject([
+      { channel: "telegram", address: "5823456789", reason: "unsubscribe", contact_id: sent.contactId },
+    ]);
+    expect(await resubscribe(database.db, hit({ via: "button" }))).toBe("resubscribed");
+    expect(await suppressions()).toEqual([]);
+    expect((await events()).map(({ type, data }) => [type, data])).toEqual([
+      ["unsubscribed", { channel: "telegram", via: "link" }],
+      ["resubscribed", { channel: "telegram", via: "button" }],
     ]);
   });
 

@@ -25,10 +25,15 @@ export type ResubscribeResult = "resubscribed" | "unknown_message";
 /** The database is away: the request is safe on this machine's disk and is carried out when it is back. */
 export type Kept = "kept";
 
-type Recipient = { contactId: string; campaignId: string | null; runId: string | null };
+type Recipient = {
+  channel: "email" | "telegram";
+  contactId: string;
+  campaignId: string | null;
+  runId: string | null;
+};
 
 /**
- * Suppresses the address the message went to, and records it in the same transaction: when this returns
+ * Suppresses the address, or the chat, that the message went to, and records it in the same transaction: when this returns
  * `unsubscribed` it is true. A repetition changes and records nothing, nor does a request that was carried out
  * before, whatever has happened since. A link alone does nothing for a customer who wants a confirmation.
  * @param isPromised whether the person has been told already that the link was enough
@@ -41,22 +46,22 @@ export async function unsubscribe(
   return db.transaction().execute(async (tx) => {
     const result = await sql<Recipient & { mustConfirm: boolean; added: boolean }>`
       with recipient as (
-        select m.contact_id, m.campaign_id, m.run_id, lower(m.to_address) as address,
+        select m.channel, m.contact_id, m.campaign_id, m.run_id, lower(m.to_address) as address,
           c.confirm_unsubscribe and ${hit.via}::text = 'link' and not ${isPromised}::boolean as must_confirm
         from message m
         join customer c on c.customer_id = m.customer_id
         where m.customer_id = ${hit.customerId} and m.id = ${hit.messageId}
-          and m.direction = 'outbound' and m.channel = 'email'
+          and m.direction = 'outbound'
       ), added as (
         insert into suppression (customer_id, channel, address, reason, contact_id, message_id, event_id, created_at)
-        select ${hit.customerId}::uuid, 'email', address, 'unsubscribe', contact_id, ${hit.messageId}::uuid,
+        select ${hit.customerId}::uuid, channel, address, 'unsubscribe', contact_id, ${hit.messageId}::uuid,
           ${hit.eventId}::uuid, ${hit.at.toISOString()}::timestamptz
         from recipient
         where not must_confirm and not ${isRecorded(hit)}
         on conflict (customer_id, channel, address, reason) do nothing
         returning id
       )
-      select contact_id as "contactId", campaign_id as "campaignId", run_id as "runId",
+      select channel, contact_id as "contactId", campaign_id as "campaignId", run_id as "runId",
         must_confirm as "mustConfirm", exists (select from added) as added
       from recipient`.execute(tx);
     const [recipient] = result.rows;
@@ -75,23 +80,23 @@ export async function resubscribe(db: Db, hit: SubscriptionHit): Promise<Resubsc
   return db.transaction().execute(async (tx) => {
     const result = await sql<Recipient & { removed: boolean }>`
       with recipient as (
-        select contact_id, campaign_id, run_id, lower(to_address) as address
+        select channel, contact_id, campaign_id, run_id, lower(to_address) as address
         from message
         where customer_id = ${hit.customerId} and id = ${hit.messageId}
-          and direction = 'outbound' and channel = 'email'
+          and direction = 'outbound'
       ), removed as (
         delete from suppression
-        where customer_id = ${hit.customerId} and channel = 'email' and reason = 'unsubscribe'
-          and address in (select address from recipient) and not ${isRecorded(hit)}
-        returning id, address
+        where customer_id = ${hit.customerId} and reason = 'unsubscribe'
+          and (channel, address) in (select channel, address from recipient) and not ${isRecorded(hit)}
+        returning id, channel, address
       ), lifted as (
         insert into suppression_lift (customer_id, channel, address, reason, lifted_at)
-        select ${hit.customerId}::uuid, 'email', address, 'unsubscribe', ${hit.at.toISOString()}::timestamptz
+        select ${hit.customerId}::uuid, channel, address, 'unsubscribe', ${hit.at.toISOString()}::timestamptz
         from removed
         on conflict (customer_id, channel, address, reason)
           do update set lifted_at = greatest(suppression_lift.lifted_at, excluded.lifted_at)
       )
-      select contact_id as "contactId", campaign_id as "campaignId", run_id as "runId",
+      select channel, contact_id as "contactId", campaign_id as "campaignId", run_id as "runId",
         exists (select from removed) as removed
       from recipient`.execute(tx);
     const [recipient] = result.rows;
@@ -131,7 +136,7 @@ async function appendChange(
     agentRule: hit.agentRule,
     userAgent: hit.userAgent,
     ip: hit.ip,
-    data: { via: hit.via },
+    data: recipient.channel === "email" ? { via: hit.via } : { channel: recipient.channel, via: hit.via },
   });
   await appendEvents(tx, [event]);
 }

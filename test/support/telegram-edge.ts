@@ -4,6 +4,7 @@ import type { Json } from "../../src/events/event.ts";
 import { newId } from "../../src/events/id.ts";
 import { inboundRoutes } from "../../src/inbound/routes.ts";
 import { telegramLinkRoutes } from "../../src/inbound/telegram/link-routes.ts";
+import { matchWaitingReactions } from "../../src/inbound/telegram/match-waiting.ts";
 import { createTelegramReceiver } from "../../src/inbound/telegram/receiver.ts";
 import { telegramUpdateRoutes } from "../../src/inbound/telegram/routes.ts";
 import { createTestApp, type TestApp } from "./app.ts";
@@ -29,13 +30,19 @@ export type TelegramEdge = TestApp & {
   kept(): Promise<{ updateId: string; name: string; status: string; reason: string; raw: string }[]>;
   events(): Promise<StoredEvent[]>;
   suppressions(): Promise<{ address: string; reason: string }[]>;
+  /** What people's reactions are, by the numbers of the messages. */
+  reactions(): Promise<StoredReaction[]>;
+  /** As if the time had come to look for the messages of what waits. */
+  matchWaiting(): Promise<{ taken: number; matched: number }>;
 };
 
-export type StoredContact = { id: string; chatId: number; attributes: { [name: string]: Json } };
+export type StoredContact = { id: string; chatId: number | null; attributes: { [name: string]: Json } };
 
 export type StoredEvent = {
   type: string;
   at: Date;
+  campaignId: string | null;
+  runId: string | null;
   messageId: string | null;
   contactId: string | null;
   data: { [name: string]: Json };
@@ -57,7 +64,12 @@ export type StoredBubble = {
   replyToMessageId: number | null;
   mediaGroupId: string | null;
   editedAt: Date | null;
+  campaignId: string | null;
+  answersMessageId: string | null;
+  matchedBy: string | null;
 };
+
+export type StoredReaction = { telegramMessageId: number; fromId: number; reactions: string[]; at: Date };
 
 export const BOT_ID = 7_100_000_001;
 export const SECRET = "a-secret_token-of-43-characters-0123456789A";
@@ -126,7 +138,8 @@ export async function createTelegramEdge(): Promise<TelegramEdge> {
         select t.message_id as "messageId", m.contact_id as "contactId", t.chat_id as "chatId",
           t.telegram_message_id as "telegramMessageId", m.sent_at as at, m.status, t.kind, t.from_id as "fromId", t.text,
           t.html, t.entities, t.media, t.reply_to_message_id as "replyToMessageId",
-          t.media_group_id as "mediaGroupId", t.edited_at as "editedAt"
+          t.media_group_id as "mediaGroupId", t.edited_at as "editedAt", m.campaign_id as "campaignId",
+          t.answers_message_id as "answersMessageId", t.matched_by as "matchedBy"
         from inbound_telegram t
         join message m on m.customer_id = t.customer_id and m.id = t.message_id
         where t.customer_id = ${api.customer.id} order by t.chat_id, t.telegram_message_id`.execute(db);
@@ -146,9 +159,24 @@ export async function createTelegramEdge(): Promise<TelegramEdge> {
     },
     async events() {
       const { rows } = await sql<StoredEvent>`
-        select type, at, message_id as "messageId", contact_id as "contactId", data from event_log where ${of}
-        order by position`.execute(db);
+        select type, at, campaign_id as "campaignId", run_id as "runId", message_id as "messageId",
+          contact_id as "contactId", data
+        from event_log where ${of} order by position`.execute(db);
       return rows;
+    },
+    async reactions() {
+      const { rows } = await sql<StoredReaction>`
+        select coalesce(i.telegram_message_id, o.telegram_message_id) as "telegramMessageId", r.from_id as "fromId",
+          r.reactions, r.at
+        from telegram_reaction r
+        left join inbound_telegram i on i.customer_id = r.customer_id and i.message_id = r.message_id
+        left join outbound_telegram o on o.customer_id = r.customer_id and o.message_id = r.message_id
+        where r.customer_id = ${api.customer.id} order by 1, 2`.execute(db);
+      return rows;
+    },
+    async matchWaiting() {
+      await sql`update inbound_event set look_at = now() where look_at is not null`.execute(db);
+      return matchWaitingReactions(db);
     },
     async suppressions() {
       const { rows } = await sql<{ address: string; reason: string }>`
@@ -178,6 +206,34 @@ export function messageUpdate(updateId: number, message: object = {}, kind = "me
       date: 1_790_000_000,
       text: "hello",
       ...message,
+    },
+  };
+}
+
+/** One in which somebody presses a button below the message of this number. */
+export function pressUpdate(updateId: number, data: string, number: number, more: object = {}) {
+  const message = { message_id: number, date: 1_790_000_000, chat: { id: ANN.id, type: "private" } };
+  const query = { id: `43823${updateId}`, from: ANN, chat_instance: "1", message, data, ...more };
+  return { update_id: updateId, callback_query: query };
+}
+
+/** One in which somebody's reactions to a message become these. */
+export function reactionUpdate(
+  updateId: number,
+  number: number,
+  emoji: readonly string[],
+  more: object = {},
+) {
+  return {
+    update_id: updateId,
+    message_reaction: {
+      chat: { id: ANN.id, type: "private" },
+      message_id: number,
+      user: ANN,
+      date: 1_790_000_100,
+      old_reaction: [],
+      new_reaction: emoji.map((one) => ({ type: "emoji", emoji: one })),
+      ...more,
     },
   };
 }

@@ -6,6 +6,9 @@ export type Webhook = {
   allowedUpdates: string[];
 };
 
+/** A call that a webhook makes by what it answers with. */
+export type WebhookCall = { method: string; params: { [name: string]: unknown } };
+
 export type Deliver = (url: string, init: RequestInit) => Promise<Response>;
 
 type Update = { id: number; kind: string; body: string };
@@ -20,9 +23,12 @@ const ASKED_FOR = ["chat_member", "message_reaction", "message_reaction_count"];
 export function createTelegramQueues({
   deliver,
   retryMs,
+  onCall,
 }: {
   deliver: Deliver;
   retryMs: (attempt: number) => number;
+  /** What comes of it is told to nobody. */
+  onCall: (botId: number, call: WebhookCall) => void;
 }) {
   const webhooks = new Map<number, Webhook>();
   const failures = new Map<number, Failure>();
@@ -50,7 +56,7 @@ export function createTelegramQueues({
       const [update] = queue;
       const webhook = webhooks.get(botId);
       if (update === undefined || webhook === undefined) return;
-      const problem = isWanted(webhook, update.kind) ? await attemptTo(webhook, update) : null;
+      const problem = isWanted(webhook, update.kind) ? await attemptTo(botId, webhook, update) : null;
       if (problem === null) {
         queue.shift();
         attempt = 0;
@@ -63,12 +69,18 @@ export function createTelegramQueues({
   }
 
   /** @returns null when it was taken */
-  async function attemptTo({ url, secret }: Webhook, { body }: Update): Promise<string | null> {
+  async function attemptTo(
+    botId: number,
+    { url, secret }: Webhook,
+    { body }: Update,
+  ): Promise<string | null> {
     const headers = new Headers({ "Content-Type": "application/json", "Accept-Encoding": "gzip, deflate" });
     if (secret !== "") headers.set("X-Telegram-Bot-Api-Secret-Token", secret);
     try {
       const response = await deliver(url, { method: "POST", headers, body, redirect: "manual" });
-      await response.arrayBuffer();
+      const text = await response.text();
+      const call = response.ok ? callIn(text) : null;
+      if (call !== null) onCall(botId, call);
       if (response.ok) return null;
       return `Wrong response from the webhook: ${response.status} ${response.statusText}`;
     } catch {
@@ -122,6 +134,15 @@ export function createTelegramQueues({
       isStopped = true;
     },
   };
+}
+
+/** What an answer may not name (protocols 3.2). */
+const NOT_BY_ANSWER = /^(?:setWebhook|deleteWebhook|close|logOut|get.*)$/i;
+
+function callIn(text: string): WebhookCall | null {
+  if (text === "") return null;
+  const { method, ...params } = JSON.parse(text);
+  return typeof method === "string" && !NOT_BY_ANSWER.test(method) ? { method, params } : null;
 }
 
 function isWanted({ allowedUpdates }: Webhook, kind: string): boolean {

@@ -7,11 +7,14 @@ let nextId = 100;
 let taken: string[] = [];
 /** How often a text is refused before it is taken. */
 let refusals = new Map<string, number>();
+/** What is answered to what is no message, one after the other. */
+let answers: object[] = [];
 
 beforeAll(async () => {
   telegram = await startTelegram({
     async deliver(_, { body }) {
       const { message } = JSON.parse(String(body));
+      if (message === undefined) return Response.json(answers.shift() ?? {});
       const left = refusals.get(message.text) ?? 0;
       refusals.set(message.text, left - 1);
       if (left > 0) return new Response("{}", { status: 503 });
@@ -89,4 +92,42 @@ test("a revoked token is unauthorized, and the new one has no webhook", async ()
   const fresh = telegram.revoke(token);
   expect(await call("getMe", {})).toMatchObject({ error_code: 401 });
   expect(telegram.webhookOf(fresh)).toBeNull();
+});
+
+test("a pressed button waits until it is answered, by a call or by what the webhook answers with, and once", async () => {
+  await call("setWebhook", { url });
+  const answer = (id: string) => ({
+    method: "answerCallbackQuery",
+    callback_query_id: id,
+    text: `no. ${id}`,
+  });
+  answers = [answer("1"), { method: "deleteWebhook" }];
+  for (const id of ["1", "2"]) telegram.push(token, { callback_query: { id, from: { id: 5 }, data: "x" } });
+  await telegram.idle();
+  expect(telegram.buttonAnswers).toEqual([{ queryId: "1", text: "no. 1" }]);
+  expect(telegram.webhookOf(token)).not.toBeNull();
+  const { method: _, ...second } = answer("2");
+  expect(await call("answerCallbackQuery", second)).toMatchObject({ ok: true, result: true });
+  expect(await call("answerCallbackQuery", second)).toMatchObject({
+    error_code: 400,
+    description: expect.stringContaining("query is too old"),
+  });
+  expect(telegram.buttonAnswers.map(({ queryId }) => queryId)).toEqual(["1", "2"]);
+});
+
+test("a file is found by its id and read by its path, with the bot's token and no other's", async () => {
+  const bytes = Buffer.from("a picture");
+  telegram.setFile(token, "abc", { path: "photos/file_1.jpg", bytes });
+  const result = { file_id: "abc", file_size: bytes.length, file_path: "photos/file_1.jpg" };
+  expect(await call("getFile", { file_id: "abc" })).toMatchObject({ ok: true, result });
+  const read = (by: string) => fetch(`${telegram.apiRoot}/file/bot${by}/photos/file_1.jpg`);
+  expect(await (await read(token)).text()).toBe("a picture");
+  const other = telegram.addBot({ id: nextId + 500, username: "other_bot", name: "Other" });
+  expect([(await read(other)).status, (await read("1:x")).status]).toEqual([404, 401]);
+  telegram.setFile(token, "abc", { path: "photos/file_1.jpg", bytes, sizeBytes: 21 * 1024 * 1024 });
+  expect(await call("getFile", { file_id: "abc" })).toMatchObject({
+    description: "Bad Request: file is too big",
+  });
+  telegram.setFile(token, "abc", null);
+  expect(await call("getFile", { file_id: "abc" })).toMatchObject({ error_code: 400 });
 });

@@ -4,8 +4,9 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Bots, createBots } from "../../src/credentials/telegram.ts";
 import type { Egress } from "../../src/egress/client.ts";
 import { failed } from "../../src/egress/result.ts";
-import { createBotApi, TELEGRAM_ITSELF } from "../../src/telegram/api.ts";
+import { type BotApi, createBotApi, TELEGRAM_ITSELF } from "../../src/telegram/api.ts";
 import { TEST_ENCRYPTION_KEY } from "./campaigns.ts";
+import { createTelegramFiles, type StandInFile } from "./telegram-files.ts";
 import { createTelegramQueues, type Deliver, type Webhook } from "./telegram-queues.ts";
 
 export type StandInBot = { id: number; username: string; name: string };
@@ -13,13 +14,15 @@ export type StandInBot = { id: number; username: string; name: string };
 export type BotApiCall = { method: string; token: string; params: Params };
 
 type Params = { [name: string]: unknown };
-type Answer = { status: number; body: object | string };
+type Answer = { status: number; body: object | string | Uint8Array };
 
 export type TelegramStandIn = {
   /** For EDGR_TELEGRAM_API_ROOT. */
   apiRoot: string;
-  /** Every call, the oldest first. */
+  /** Every call, also those that a webhook makes by its answer, the oldest first. */
   calls: BotApiCall[];
+  /** What people who pressed buttons were told; each waits until it is answered, once. */
+  buttonAnswers: { queryId: string; text: string }[];
   /** @returns the token of a bot that is there from now on */
   addBot(bot: StandInBot): string;
   /** @returns the token of the same bot from now on: the old one, and its webhook, are no longer known */
@@ -29,6 +32,8 @@ export type TelegramStandIn = {
   /** What `sendMessage` to this chat is answered with; null: it is sent. */
   answerChat(chatId: number, error: ApiError | null): void;
   webhookOf(token: string): Webhook | null;
+  /** A file that somebody sent to the bot, or null: Telegram no longer has it. */
+  setFile(token: string, fileId: string, file: StandInFile | null): void;
   /**
    * An update for a bot, which waits until it is delivered.
    * @returns its update_id: the one it has, or the next
@@ -68,7 +73,19 @@ export async function startTelegram({
   const calls: BotApiCall[] = [];
   const failures = new Map<string, (ApiError | "html")[]>();
   const chats = new Map<number, ApiError>();
-  const queues = createTelegramQueues({ deliver, retryMs });
+  const pressed = new Set<string>();
+  const buttonAnswers: TelegramStandIn["buttonAnswers"] = [];
+  const files = createTelegramFiles();
+  const queues = createTelegramQueues({
+    deliver,
+    retryMs,
+    onCall(botId, { method, params }) {
+      const [token] = [...bots].find(([, bot]) => bot.id === botId) ?? [];
+      if (token === undefined) return;
+      calls.push({ method, token, params });
+      answerCall({ method, token, params });
+    },
+  });
   let messageId = 0;
 
   function answerCall({ method, token, params }: BotApiCall): Answer {
@@ -85,6 +102,8 @@ export async function startTelegram({
     }
     if (method === "getWebhookInfo") return done(queues.info(bot.id));
     if (method === "sendMessage") return sendMessage(bot, params);
+    if (method === "answerCallbackQuery") return answerButton(params);
+    if (method === "getFile") return files.find(bot.id, String(params.file_id));
     return refused({ code: 404, description: "Not Found" });
   }
 
@@ -115,14 +134,31 @@ export async function startTelegram({
     return done({ message_id: messageId, from: describe(bot), chat, date: 1_790_000_000, text });
   }
 
+  function answerButton({ callback_query_id: id, text }: Params): Answer {
+    if (!pressed.delete(String(id))) {
+      const description = "Bad Request: query is too old and response timeout expired or query ID is invalid";
+      return refused({ code: 400, description });
+    }
+    buttonAnswers.push({ queryId: String(id), text: typeof text === "string" ? text : "" });
+    return done(true);
+  }
+
+  function answerFile(token: string, path: string): Answer {
+    const bot = bots.get(token);
+    return bot === undefined
+      ? refused({ code: 401, description: "Unauthorized" })
+      : files.read(bot.id, decodeURIComponent(path));
+  }
+
   const server = http.createServer(async (request, response) => {
+    const [, fileToken = "", path = ""] = /^\/file\/bot([^/]+)\/(.+)$/.exec(request.url ?? "") ?? [];
     const [, token = "", method = ""] = /^\/bot([^/]+)\/(\w+)$/.exec(request.url ?? "") ?? [];
     const call = { method, token, params: await readParams(request) };
-    calls.push(call);
-    const { status, body } = answerCall(call);
+    if (path === "") calls.push(call);
+    const { status, body } = path === "" ? answerCall(call) : answerFile(fileToken, path);
     const isText = typeof body === "string";
     response.writeHead(status, { "Content-Type": isText ? "text/html" : "application/json" });
-    response.end(isText ? body : JSON.stringify(body));
+    response.end(isText || body instanceof Uint8Array ? body : JSON.stringify(body));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
@@ -137,6 +173,7 @@ export async function startTelegram({
   return {
     apiRoot: `http://127.0.0.1:${address.port}`,
     calls,
+    buttonAnswers,
     addBot,
     revoke(token) {
       const bot = botOf(bots, token);
@@ -147,7 +184,11 @@ export async function startTelegram({
     failNext: (method, error) => failures.set(method, [...(failures.get(method) ?? []), error]),
     answerChat: (chatId, error) => (error === null ? chats.delete(chatId) : chats.set(chatId, error)),
     webhookOf: (token) => queues.webhook(botOf(bots, token).id),
-    push: (token, update) => queues.push(botOf(bots, token).id, update),
+    setFile: (token, fileId, file) => files.set(botOf(bots, token).id, fileId, file),
+    push(token, update) {
+      if ("callback_query" in update) pressed.add(queryIdOf(update.callback_query));
+      return queues.push(botOf(bots, token).id, update);
+    },
     idle: queues.idle,
     async close() {
       queues.stop();
@@ -177,13 +218,18 @@ export function testBots({
   warnings?: object[];
 }): Bots {
   return createBots({
-    api: createBotApi({ apiRoot, egress, withinMs: 2_000, now: Date.now, pause }),
+    api: testBotApi({ apiRoot, egress }),
     apiRoot,
     publicUrl,
     encryptionKey: TEST_ENCRYPTION_KEY,
     randomSecret: () => randomBytes(32).toString("base64url"),
     log: { info: () => {}, warn: (details: object) => void warnings.push(details) },
   });
+}
+
+/** The Bot API at `apiRoot`. */
+export function testBotApi({ apiRoot, egress }: { apiRoot: string; egress: Pick<Egress, "send"> }): BotApi {
+  return createBotApi({ apiRoot, egress, withinMs: 2_000, now: Date.now, pause });
 }
 
 function refusedWebhook({ url, secret_token: secret = "" }: Params, isLocal: boolean): string | null {
@@ -208,6 +254,10 @@ function done(result: unknown): Answer {
 function refused({ code, description, parameters }: ApiError): Answer {
   const body = { ok: false, error_code: code, description };
   return { status: code, body: parameters === undefined ? body : { ...body, parameters } };
+}
+
+function queryIdOf(query: unknown): string {
+  return typeof query === "object" && query !== null && "id" in query ? String(query.id) : "";
 }
 
 function botOf(bots: ReadonlyMap<string, StandInBot>, token: string): StandInBot {

@@ -106,7 +106,7 @@ export async function takeWaiting(db: Db, limit: number): Promise<Waiting[]> {
   const { rows } = await sql<{ customerId: string; id: string; sentAt: Date; mail: unknown; facts: unknown }>`
     with due as (
       select customer_id, id from inbound_event
-      where look_at <= now() order by look_at limit ${limit} for update skip locked
+      where look_at <= now() and source = 'ses' order by look_at limit ${limit} for update skip locked
     )
     update inbound_event i
     set look_at = now() + least(now() - i.received_at, interval '1 hour')

@@ -26,8 +26,9 @@ const list = createRoute({
   tags: ["Contacts"],
   summary: "Get the links that connect a contact's Telegram chat, one for each bot",
   description:
-    "Whoever opens it and presses Start becomes this contact, if it has no chat yet and the chat is nobody else's. It " +
-    "is the contact's own, like a link to unsubscribe.",
+    "Whoever opens it and presses Start becomes this contact, if it has no chat yet and the chat is nobody else's. Where " +
+    "the chat had only made a contact of its own, its conversation goes over. The link is the contact's own, like one " +
+    "to unsubscribe.",
   request: { params: idParams },
   responses: { 200: json(listOf(link), "A link for each bot"), ...problems("invalid", "not_found") },
 });

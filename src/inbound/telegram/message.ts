@@ -111,6 +111,11 @@ export function readMessage(given: unknown, isEdit: boolean): TelegramMessage | 
   };
 }
 
+/** Telegram's documents call it so: a chat with one person, whose number it has. */
+export function isPrivate(chat: Chat): boolean {
+  return chat.type === "private";
+}
+
 export function senderOf({ id, is_bot, first_name, last_name, username }: z.output<typeof user>): Sender {
   return { id, isBot: is_bot ?? false, firstName: first_name, lastName: last_name, username };
 }

@@ -1,5 +1,6 @@
 import { sql } from "kysely";
 import type { Db } from "../../storage/pool.ts";
+import type { Answered } from "./answer-queries.ts";
 import type { Entity } from "./entities.ts";
 import type { Media } from "./media.ts";
 import type { TelegramMessage } from "./message.ts";
@@ -58,8 +59,8 @@ export async function linkChats(db: Db, links: readonly (ChatOf & { contactId: s
 export async function makeContacts(db: Db, people: readonly Person[]): Promise<void> {
   if (people.length === 0) return;
   await sql`
-    insert into contact (customer_id, id, telegram_chat_id, attributes)
-    select "customerId", "contactId", "chatId", attributes
+    insert into contact (customer_id, id, telegram_chat_id, attributes, made_by_chat)
+    select "customerId", "contactId", "chatId", attributes, true
     from jsonb_to_recordset(${JSON.stringify(people)}::jsonb)
       as p("customerId" uuid, "contactId" uuid, "chatId" bigint, attributes jsonb)
     order by "customerId", "chatId"
@@ -112,6 +113,10 @@ export type Bubble = {
   contactId: string;
   chatId: number;
   telegramMessageId: number;
+  /** Of the message that it answers. */
+  campaignId: string | null;
+  answersMessageId: string | null;
+  matchedBy: Answered["matchedBy"] | null;
   at: Date;
   kind: TelegramMessage["kind"];
   fromId: number | null;
@@ -137,12 +142,14 @@ export async function saveBubbles(db: Db, bubbles: readonly Bubble[]): Promise<v
       select * from jsonb_to_recordset(${JSON.stringify(bubbles)}::jsonb) as b("customerId" uuid, "messageId" uuid,
         "credentialId" uuid, "botId" text, "contactId" uuid, "chatId" bigint, "telegramMessageId" bigint,
         at timestamptz, kind text, "fromId" bigint, text text, html text, entities jsonb, media jsonb,
-        "replyToMessageId" bigint, "mediaGroupId" text, "editedAt" timestamptz, raw text)
+        "replyToMessageId" bigint, "mediaGroupId" text, "editedAt" timestamptz, raw text, "campaignId" uuid,
+        "answersMessageId" uuid, "matchedBy" text)
     ), saved as (
       insert into inbound_telegram as t (customer_id, message_id, credential_id, chat_id, telegram_message_id, kind,
-        from_id, text, html, entities, media, reply_to_message_id, media_group_id, edited_at, raw)
+        from_id, text, html, entities, media, reply_to_message_id, media_group_id, edited_at, raw, answers_message_id,
+        matched_by)
       select "customerId", "messageId", "credentialId", "chatId", "telegramMessageId", kind, "fromId", text, html,
-        entities, media, "replyToMessageId", "mediaGroupId", "editedAt", raw
+        entities, media, "replyToMessageId", "mediaGroupId", "editedAt", raw, "answersMessageId", "matchedBy"
       from told order by "customerId", "credentialId", "chatId", "telegramMessageId"
       on conflict (customer_id, credential_id, chat_id, telegram_message_id) do update set
         kind = excluded.kind, from_id = excluded.from_id, text = excluded.text, html = excluded.html,
@@ -151,10 +158,10 @@ export async function saveBubbles(db: Db, bubbles: readonly Bubble[]): Promise<v
         where excluded.edited_at > coalesce(t.edited_at, '-infinity')
       returning t.customer_id, t.message_id
     )
-    insert into message (customer_id, id, direction, channel, contact_id, credential_id, to_address, status,
-      queued_at, sent_at)
-    select t."customerId", t."messageId", 'inbound', 'telegram', t."contactId", t."credentialId", t."botId",
-      'received', t.at, t.at
+    insert into message (customer_id, id, direction, channel, campaign_id, contact_id, credential_id, to_address,
+      status, queued_at, sent_at)
+    select t."customerId", t."messageId", 'inbound', 'telegram', t."campaignId", t."contactId", t."credentialId",
+      t."botId", 'received', t.at, t.at
     from told t join saved s on s.customer_id = t."customerId" and s.message_id = t."messageId"`.execute(db);
 }
 
@@ -176,7 +183,13 @@ export async function findBubbles(
   return rows;
 }
 
-export type Stopped = ChatOf & { contactId: string; eventId: string; messageId: string; at: Date };
+/** `messageId`: by which he says so, or whose button he pressed. */
+export type Stopped = ChatOf & {
+  contactId: string | null;
+  eventId: string;
+  messageId: string | null;
+  at: Date;
+};
 
 /** Somebody wants nothing more in a chat; what was said before that was taken back does nothing. */
 export async function suppressStopped(db: Db, stopped: readonly Stopped[]): Promise<void> {
@@ -194,15 +207,15 @@ export async function suppressStopped(db: Db, stopped: readonly Stopped[]): Prom
     on conflict (customer_id, channel, address, reason) do nothing`.execute(db);
 }
 
-/** An update that becomes no message, for a person to see. */
+/** An update that becomes nothing else, for a person to see; or not yet, and is looked at again (`waiting`). */
 export type KeptUpdate = {
   id: string;
   customerId: string;
   credentialId: string;
   updateId: number;
   name: string;
-  status: "unmatched" | "odd" | "ignored";
-  reason: string;
+  status: "waiting" | "unmatched" | "odd" | "ignored";
+  reason: string | null;
   sentAt: Date;
   raw: string;
 };
@@ -210,8 +223,10 @@ export type KeptUpdate = {
 export async function keepUpdates(db: Db, kept: readonly KeptUpdate[]): Promise<void> {
   if (kept.length === 0) return;
   await sql`
-    insert into inbound_event (customer_id, id, source, status, reason, name, credential_id, envelope_id, sent_at, raw)
-    select "customerId", id, 'telegram', status, reason, name, "credentialId", "updateId", "sentAt", raw
+    insert into inbound_event (customer_id, id, source, status, reason, name, credential_id, envelope_id, sent_at, raw,
+      look_at)
+    select "customerId", id, 'telegram', status, reason, name, "credentialId", "updateId", "sentAt", raw,
+      case status when 'waiting' then now() + interval '1 second' end
     from jsonb_to_recordset(${JSON.stringify(kept)}::jsonb) as k("customerId" uuid, id uuid, status text, reason text,
       name text, "credentialId" uuid, "updateId" text, "sentAt" timestamptz, raw text)`.execute(db);
 }

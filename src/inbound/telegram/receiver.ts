@@ -4,6 +4,7 @@ import { createGroupCommit, GroupFullError, GroupTimeoutError } from "../../even
 import type { Logger } from "../../logger.ts";
 import { type Db, isRefusal } from "../../storage/pool.ts";
 import { parseJson } from "../json.ts";
+import { answerTo, type WebhookAnswer } from "./callback.ts";
 import { findWebhook, type Webhook } from "./queries.ts";
 import { type Recorded, recordUpdates } from "./record.ts";
 import { createStartLinks } from "./start-link.ts";
@@ -18,9 +19,9 @@ export type TelegramReceiver = {
   admit(credentialId: string, secret: string | null): Promise<Webhook | null>;
   /**
    * Resolves when what is in it is durable.
-   * @returns whether it is an update: if not, nothing is kept
+   * @returns what it is answered with; null when it is no update, of which nothing is kept
    */
-  receive(webhook: Webhook, body: string): Promise<boolean>;
+  receive(webhook: Webhook, body: string): Promise<WebhookAnswer | null>;
   /** Resolves when nothing is being written any more. */
   drain(): Promise<void>;
 };
@@ -63,9 +64,10 @@ export function createTelegramReceiver(parts: TelegramReceiverParts): TelegramRe
     }
   }
 
-  async function record(told: Told): Promise<void> {
+  /** @returns whether all that follows from it is there, and not only the update */
+  async function record(told: Told): Promise<boolean> {
     // The first refusal may be of somebody who took the same chat at the same moment.
-    if ((await append(told)) === "written" || (await append(told)) === "written") return;
+    if ((await append(told)) === "written" || (await append(told)) === "written") return true;
     // Answered with a 5xx it would come again all day, and nothing else of its chat before it. The error quotes what
     // was told, and that is not for the log.
     const { webhook, update } = told;
@@ -76,6 +78,7 @@ export function createTelegramReceiver(parts: TelegramReceiverParts): TelegramRe
     const content = { type: "odd", reason: "the database refuses it" } as const;
     if ((await append({ ...told, update: { ...update, content } })) === "refused")
       throw new AppError("unavailable", "The update can't be written.");
+    return false;
   }
 
   return {
@@ -90,9 +93,8 @@ export function createTelegramReceiver(parts: TelegramReceiverParts): TelegramRe
     },
     async receive(webhook, body) {
       const update = readUpdate(parseJson(body));
-      if (update === null) return false;
-      await record({ webhook, update, raw: body, receivedAt: now() });
-      return true;
+      if (update === null) return null;
+      return answerTo(update, await record({ webhook, update, raw: body, receivedAt: now() }));
     },
     drain: group.drain,
   };

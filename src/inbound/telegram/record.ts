@@ -1,40 +1,32 @@
-import type { Event } from "../../events/event.ts";
 import { appendEvents } from "../../events/queries.ts";
 import type { Db } from "../../storage/pool.ts";
 import { digestOf } from "../ses/notice.ts";
 import { claimSeen } from "../ses/queries.ts";
-import {
-  type Bubble,
-  type ChatOf,
-  findBubbles,
-  findContacts,
-  keepUpdates,
-  linkChats,
-  type MessageOf,
-  makeContacts,
-  migrateChats,
-  saveBubbles,
-  suppressStopped,
-} from "./queries.ts";
+import { type Chat, isPrivate } from "./message.ts";
+import { contactsOf, nameOfChat, type Sorted } from "./people.ts";
+import { keepUpdates } from "./queries.ts";
+import { recordReactions } from "./reactions.ts";
+import { type Of, recordMessages, recordPresses } from "./record-messages.ts";
 import type { StartLinks } from "./start-link.ts";
 import {
-  bubbleOf,
   chatOf,
-  isPrivate,
   keptOf,
   messageOf,
-  personOf,
-  receivedEvent,
-  standingEvent,
+  pressOf,
+  reactionOf,
   standingOf,
-  stoppedEvent,
   type Told,
-  type ToldMessage,
-  type ToldStanding,
+  type ToldReaction,
+  type WhyKept,
+  whyUnused,
 } from "./told.ts";
+import { standingEvent } from "./told-events.ts";
 
 /** What became of a group of updates, to be counted. */
 export type Recorded = { events: number; messages: number; kept: number; duplicate: number };
+
+const OF_NOBODY: WhyKept = { status: "unmatched", reason: "no contact of yours has this chat" };
+const OF_NO_MESSAGE_YET: WhyKept = { status: "waiting", reason: null };
 
 /**
  * Makes a group of updates durable in one transaction, each once however often it is told: messages go into their
@@ -43,28 +35,27 @@ export type Recorded = { events: number; messages: number; kept: number; duplica
 export async function recordUpdates(db: Db, told: readonly Told[], links: StartLinks): Promise<Recorded> {
   return db.transaction().execute(async (transaction) => {
     const fresh = await leaveOutSeen(transaction, told);
-    const messages = fresh.flatMap((one) => messageOf(one) ?? []);
-    const standings = fresh.flatMap((one) => standingOf(one) ?? []);
-    const contacts = await contactsOf(transaction, messages, standings, links);
-    const matched = messages.flatMap((one) => {
-      const contactId = contacts.get(nameOfChat(chatOf(one.told, one.message.chat)));
-      return contactId === undefined ? [] : [{ ...one, contactId }];
-    });
-    const received = await saveMessages(transaction, matched);
-    const changed = standings.flatMap((one) => {
-      const contactId = contacts.get(nameOfChat(chatOf(one.told, one.chat)));
-      return contactId === undefined ? [] : [standingEvent(one, contactId)];
-    });
-    const events = [...received, ...changed];
+    const sorted = sort(fresh);
+    const contacts = await contactsOf(transaction, sorted, links);
+    const messages = ofContacts(contacts, sorted.messages);
+    const received = await recordMessages(transaction, messages);
+    const pressed = await recordPresses(transaction, ofContacts(contacts, sorted.presses));
+    const changed = ofContacts(contacts, sorted.standings).map((one) => standingEvent(one, one.contactId));
+    const reacted = await recordReactions(transaction, sorted.reactions);
+    const events = [...received, ...pressed, ...changed, ...reacted.events];
     await appendEvents(transaction, events);
-    const used = new Set([...matched, ...standings].map((one) => one.told));
+    const used = new Set([...messages, ...sorted.presses, ...sorted.standings].map((one) => one.told));
+    const unmatched = new Map([...reacted.unmatched].map((reaction) => [reaction.told, reaction]));
+    const matched = new Set(
+      sorted.reactions.map((reaction) => reaction.told).filter((one) => !unmatched.has(one)),
+    );
     const kept = fresh
-      .filter((one) => !used.has(one))
-      .map((one) => keptOf(one, messageOf(one) === null ? null : "no contact of yours has this chat"));
+      .filter((one) => !used.has(one) && !matched.has(one))
+      .map((one) => keptOf(one, whyKept(one, unmatched.get(one) ?? null, contacts)));
     await keepUpdates(transaction, kept);
     return {
       events: events.length,
-      messages: matched.length,
+      messages: messages.length,
       kept: kept.length,
       duplicate: told.length - fresh.length,
     };
@@ -88,97 +79,29 @@ async function leaveOutSeen(db: Db, told: readonly Told[]): Promise<Told[]> {
   });
 }
 
-/**
- * Everybody in a private chat is a contact or becomes one, by a link of his own the one that it was made for. Groups
- * and channels are contacts only where somebody made them so.
- * @returns contacts by `nameOfChat`
- */
-async function contactsOf(
-  db: Db,
-  messages: readonly ToldMessage[],
-  standings: readonly ToldStanding[],
-  links: StartLinks,
-): Promise<Map<string, string>> {
-  const inPrivate = messages.filter(({ message }) => isPrivate(message.chat));
-  await linkChats(
-    db,
-    inPrivate.flatMap(({ told, message }) => {
-      const { command } = message;
-      if (command?.name !== "start") return [];
-      const contactId = links.contactOf(told.webhook.customerId, command.argument);
-      return contactId === null ? [] : [{ ...chatOf(told, message.chat), contactId }];
-    }),
-  );
-  await makeContacts(db, [
-    ...inPrivate.map(({ told, message }) => personOf(told, message.chat, message.from)),
-    ...standings.map(({ told, chat, from }) => personOf(told, chat, from)),
-  ]);
-  const chats = [
-    ...messages.map(({ told, message }) => chatOf(told, message.chat)),
-    ...standings.map(({ told, chat }) => chatOf(told, chat)),
-  ];
-  const found = await findContacts(db, chats);
-  const migrations = messages.flatMap(({ told, message }) =>
-    message.migration === null ? [] : [{ customerId: told.webhook.customerId, ...message.migration }],
-  );
-  await migrateChats(db, migrations);
-  const moved = migrations.length === 0 ? [] : await findContacts(db, chats);
-  return new Map([...found, ...moved].map((one) => [nameOfChat(one), one.contactId]));
-}
-
-type Matched = ToldMessage & { contactId: string };
-
-/** @returns the events that come of them: of what is written, and not of its edits */
-async function saveMessages(db: Db, matched: readonly Matched[]): Promise<Event[]> {
-  await saveBubbles(db, newestOf(matched));
-  const written = matched.filter(({ isEdit, message }) => !isEdit && message.migration === null);
-  const saved = await findBubbles(db, written.map(bubbleKey));
-  const ids = new Map(saved.map((row) => [nameOfMessage(row), row.messageId]));
-  const received = written.flatMap((one) => {
-    const messageId = ids.get(nameOfMessage(bubbleKey(one)));
-    if (messageId === undefined) return [];
-    return [{ ...one, messageId, event: receivedEvent(one, { contactId: one.contactId, messageId }) }];
-  });
-  const stopped = received
-    .filter(({ message }) => message.command?.name === "stop" && isPrivate(message.chat))
-    .map((one) => ({ ...one, event: stoppedEvent(one.event) }));
-  await suppressStopped(
-    db,
-    stopped.map(({ told, message, contactId, messageId, event }) => {
-      return { ...chatOf(told, message.chat), contactId, messageId, eventId: event.id, at: event.at };
-    }),
-  );
-  return [...received, ...stopped].map(({ event }) => event);
-}
-
-/** Of a message and its edits that come together, the newest. */
-function newestOf(matched: readonly Matched[]): Bubble[] {
-  const newest = new Map<string, Bubble>();
-  for (const one of matched) {
-    const bubble = bubbleOf(one, one.contactId);
-    const name = nameOfMessage(bubble);
-    const other = newest.get(name);
-    if (other === undefined || isNewer(bubble, other)) newest.set(name, bubble);
-  }
-  return [...newest.values()];
-}
-
-function bubbleKey({ told, message }: ToldMessage): MessageOf {
+function sort(told: readonly Told[]): Sorted {
   return {
-    ...chatOf(told, message.chat),
-    credentialId: told.webhook.credentialId,
-    telegramMessageId: message.messageId,
+    messages: told.flatMap((one) => messageOf(one) ?? []),
+    standings: told.flatMap((one) => standingOf(one) ?? []),
+    presses: told.flatMap((one) => pressOf(one) ?? []),
+    reactions: told.flatMap((one) => reactionOf(one) ?? []),
   };
 }
 
-function isNewer(one: Bubble, other: Bubble): boolean {
-  return (one.editedAt?.getTime() ?? 0) > (other.editedAt?.getTime() ?? 0);
+function ofContacts<One extends { told: Told; chat: Chat }>(
+  contacts: ReadonlyMap<string, string>,
+  told: readonly One[],
+): Of<One>[] {
+  return told.flatMap((one) => {
+    const contactId = contacts.get(nameOfChat(chatOf(one.told, one.chat)));
+    return contactId === undefined ? [] : [{ ...one, contactId }];
+  });
 }
 
-function nameOfChat({ customerId, chatId }: ChatOf): string {
-  return `${customerId} ${chatId}`;
-}
-
-function nameOfMessage({ customerId, credentialId, chatId, telegramMessageId }: MessageOf): string {
-  return `${customerId} ${credentialId} ${chatId} ${telegramMessageId}`;
+/** @param reaction null for an update that is none */
+function whyKept(told: Told, reaction: ToldReaction | null, contacts: ReadonlyMap<string, string>): WhyKept {
+  if (messageOf(told) !== null) return OF_NOBODY;
+  if (reaction === null) return whyUnused(told.update);
+  const isOfSomebody = isPrivate(reaction.chat) || contacts.has(nameOfChat(chatOf(told, reaction.chat)));
+  return isOfSomebody ? OF_NO_MESSAGE_YET : OF_NOBODY;
 }

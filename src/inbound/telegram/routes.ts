@@ -26,10 +26,9 @@ export function telegramUpdateRoutes(receiver: Pick<TelegramReceiver, "admit" | 
     const bytes = await readAtMost(c.req.raw, MAX_BODY_BYTES);
     if (bytes === null) return refused(c, "too_large", `The body must have at most ${MAX_BODY_BYTES} bytes.`);
     const text = decode(bytes);
-    if (text === null || !(await receiver.receive(webhook, text)))
-      return refused(c, "invalid", "The body must be a JSON object with an update_id.");
-    // Telegram would carry out a method that an answer names.
-    return c.json({}, 200);
+    const answer = text === null ? null : await receiver.receive(webhook, text);
+    if (answer === null) return refused(c, "invalid", "The body must be a JSON object with an update_id.");
+    return c.json(answer, 200);
   });
   return app;
 }

@@ -1,7 +1,8 @@
-import { type Event, newEvent } from "../../events/event.ts";
 import { newId } from "../../events/id.ts";
 import { possibleTime } from "../ses/notice.ts";
-import type { Chat, Sender, TelegramMessage } from "./message.ts";
+import type { Answered, Asked } from "./answer-queries.ts";
+import { type Unsubscribe, unsubscribeOf } from "./callback.ts";
+import { type Chat, isPrivate, type Sender, type TelegramMessage } from "./message.ts";
 import type { Bubble, ChatOf, KeptUpdate, Person, Webhook } from "./queries.ts";
 import type { Update } from "./update.ts";
 
@@ -14,23 +15,32 @@ export type Told = {
   receivedAt: Date;
 };
 
-export type ToldMessage = { told: Told; isEdit: boolean; message: TelegramMessage };
+export type ToldMessage = { told: Told; chat: Chat; isEdit: boolean; message: TelegramMessage };
 
 /** A person blocked the bot, or took that back. */
 export type ToldStanding = { told: Told; chat: Chat; from: Sender; isBlocked: boolean; at: Date };
 
-const MAX_NAME_CHARS = 256;
-const MAX_EVENT_TEXT_CHARS = 1_000;
+/** Somebody pressed the button that ends all messages. */
+export type ToldUnsubscribe = Unsubscribe & { told: Told };
 
-/** Telegram's documents call it so: a chat with one person, whose number it has. */
-export function isPrivate(chat: Chat): boolean {
-  return chat.type === "private";
-}
+/** What somebody's reactions to a message are now. */
+export type ToldReaction = {
+  told: Told;
+  chat: Chat;
+  telegramMessageId: number;
+  fromId: number;
+  reactions: string[];
+  at: Date;
+};
+
+const MAX_NAME_CHARS = 256;
 
 /** @returns null for an update about something else */
 export function messageOf(told: Told): ToldMessage | null {
   const { content } = told.update;
-  return content.type === "message" ? { told, isEdit: content.isEdit, message: content.message } : null;
+  if (content.type !== "message") return null;
+  const { isEdit, message } = content;
+  return { told, chat: message.chat, isEdit, message };
 }
 
 /** @returns null for an update about something else; in a group the one who is named removed the bot, and blocks nothing */
@@ -42,8 +52,35 @@ export function standingOf(told: Told): ToldStanding | null {
   return { told, chat, from, isBlocked: status === "kicked", at: timeOf(told, content.at) };
 }
 
+/** @returns null for an update about something else */
+export function pressOf(told: Told): ToldUnsubscribe | null {
+  const unsubscribe = unsubscribeOf(told.update.content);
+  return unsubscribe === null ? null : { told, ...unsubscribe };
+}
+
+/** @returns null for an update about something else, and for one that says nobody's */
+export function reactionOf(told: Told): ToldReaction | null {
+  const { content } = told.update;
+  if (content.type !== "reaction" || content.actorId === null) return null;
+  const { chat, messageId: telegramMessageId, actorId: fromId, reactions, at } = content;
+  return { told, chat, telegramMessageId, fromId, reactions, at: timeOf(told, at) };
+}
+
 export function chatOf({ webhook }: Told, chat: Chat): ChatOf {
   return { customerId: webhook.customerId, chatId: chat.id };
+}
+
+/**
+ * What is asked of the message that something in a chat is about.
+ * @param about `orLast`: also the last one, where none is named
+ */
+export function askedOf(
+  told: Told,
+  chat: Chat,
+  { at, names, orLast }: { at: Date | null; names: number | null; orLast: boolean },
+): Asked {
+  const { credentialId } = told.webhook;
+  return { ...chatOf(told, chat), credentialId, replyToMessageId: names, orLast, at: timeOf(told, at) };
 }
 
 /** The contact that somebody in a private chat becomes, should he be none yet. */
@@ -55,7 +92,12 @@ export function personOf(told: Told, chat: Chat, from: Sender | null): Person {
   return { ...chatOf(told, chat), contactId: newId(told.receivedAt.getTime()), attributes };
 }
 
-export function bubbleOf({ told, message }: ToldMessage, contactId: string): Bubble {
+/** @param answered null for what answers nothing */
+export function bubbleOf(
+  { told, message }: ToldMessage,
+  contactId: string,
+  answered: Answered | null,
+): Bubble {
   const { webhook, raw, receivedAt } = told;
   const { kind, text, html, entities, media, replyToMessageId, mediaGroupId, editedAt } = message;
   return {
@@ -64,6 +106,9 @@ export function bubbleOf({ told, message }: ToldMessage, contactId: string): Bub
     contactId,
     chatId: message.chat.id,
     telegramMessageId: message.messageId,
+    campaignId: answered?.campaignId ?? null,
+    answersMessageId: answered?.messageId ?? null,
+    matchedBy: answered?.matchedBy ?? null,
     at: timeOf(told, message.at),
     kind,
     fromId: message.from?.id ?? null,
@@ -78,56 +123,11 @@ export function bubbleOf({ told, message }: ToldMessage, contactId: string): Bub
   };
 }
 
-export function receivedEvent(
-  { told, message }: ToldMessage,
-  { contactId, messageId }: { contactId: string; messageId: string },
-): Event {
-  const { kind, text, command } = message;
-  return newEvent({
-    id: newId(told.receivedAt.getTime()),
-    type: "message_received",
-    at: timeOf(told, message.at),
-    customerId: told.webhook.customerId,
-    messageId,
-    contactId,
-    data: {
-      channel: "telegram",
-      provider: "telegram",
-      kind,
-      text: text === null ? null : cut(text, MAX_EVENT_TEXT_CHARS),
-      command: command?.name ?? null,
-      chatId: message.chat.id,
-      telegramMessageId: message.messageId,
-    },
-  });
-}
+/** Why an update becomes nothing else, or not yet. */
+export type WhyKept = Pick<KeptUpdate, "status" | "reason">;
 
-export function standingEvent({ told, chat, isBlocked, at }: ToldStanding, contactId: string): Event {
-  return newEvent({
-    id: newId(told.receivedAt.getTime()),
-    type: isBlocked ? "contact_blocked" : "contact_unblocked",
-    at,
-    customerId: told.webhook.customerId,
-    contactId,
-    data: { channel: "telegram", chatId: chat.id },
-  });
-}
-
-/** Somebody wrote `/stop`: nothing more in this chat. */
-export function stoppedEvent(received: Event): Event {
-  const { chatId = null } = received.data;
-  return newEvent({
-    ...received,
-    id: newId(),
-    type: "unsubscribed",
-    data: { channel: "telegram", via: "telegram", chatId },
-  });
-}
-
-/** What an update is kept as that becomes nothing else. @param reason of one that would be a message but for this */
-export function keptOf(told: Told, reason: string | null): KeptUpdate {
-  const { webhook, update, receivedAt, raw } = told;
-  const because = reason === null ? whyKept(update) : { status: "unmatched" as const, reason };
+/** What an update is kept as. */
+export function keptOf({ webhook, update, receivedAt, raw }: Told, because: WhyKept): KeptUpdate {
   return {
     ...because,
     id: newId(receivedAt.getTime()),
@@ -140,15 +140,17 @@ export function keptOf(told: Told, reason: string | null): KeptUpdate {
   };
 }
 
-function whyKept({ content }: Update): Pick<KeptUpdate, "status" | "reason"> {
+/** Of an update that nothing could be done with, whatever there is. */
+export function whyUnused({ content }: Update): WhyKept {
   if (content.type === "odd") return { status: "odd", reason: content.reason };
   return { status: "ignored", reason: "EDGR does nothing with updates of this kind" };
 }
 
-function timeOf({ receivedAt }: Told, at: Date | null): Date {
+/** When it happened, as Telegram says where it does and where that is possible. */
+export function timeOf({ receivedAt }: Told, at: Date | null): Date {
   return (at === null ? null : possibleTime(at, receivedAt.getTime())) ?? receivedAt;
 }
 
-function cut(text: string, chars: number): string {
+export function cut(text: string, chars: number): string {
   return text.slice(0, chars).toWellFormed();
 }

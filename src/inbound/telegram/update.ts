@@ -21,7 +21,8 @@ export type Content =
       type: "reaction";
       chat: Chat;
       messageId: number;
-      from: Sender | null;
+      /** Who reacts: a person, or a chat that speaks for itself; null when Telegram does not say. */
+      actorId: number | null;
       /** All that there are from now on. */
       reactions: string[];
       at: Date | null;
@@ -58,6 +59,7 @@ const reaction = z.object({
   chat,
   message_id: number,
   user: maybe(user),
+  actor_chat: maybe(chat),
   date: maybeTime,
   new_reaction: z.array(z.object({ type: text, emoji: maybeText, custom_emoji_id: maybeText })),
 });
@@ -126,7 +128,7 @@ function readReaction(body: unknown): Content {
     type: "reaction",
     chat: data.chat,
     messageId: data.message_id,
-    from: data.user === null ? null : senderOf(data.user),
+    actorId: data.user?.id ?? data.actor_chat?.id ?? null,
     reactions: data.new_reaction.map(({ type, emoji, custom_emoji_id }) => emoji ?? custom_emoji_id ?? type),
     at: data.date,
   };
