@@ -158,7 +158,7 @@ export async function isVersion(
       from jsonb_to_recordset(${JSON.stringify(nodes)}::jsonb)
         as n("nodeId" text, type text, "isEntry" boolean, "credentialId" uuid, settings jsonb)
     ), version_node as (
-      select node_id, type, is_entry, credential_id, settings - 'compiledHtml'
+      select node_id, type, is_entry, credential_id, settings - 'compiledHtml' - 'compiledText'
       from campaign_node where ${ofVersion}
     ), edge as (
       select "edgeId", "fromNode", "toNode", "firesWhen", url, within::text, variant, "withinCycle", "closesCycle"

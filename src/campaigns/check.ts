@@ -1,14 +1,18 @@
-import { holdSmtpCredentials } from "../credentials/queries.ts";
+import { holdCredentials } from "../credentials/queries.ts";
 import type { FieldProblem } from "../errors.ts";
 import { compileTemplate } from "../messages/template.ts";
 import type { Db } from "../storage/pool.ts";
-import { prepareHtml, templateNames } from "../templates/prepare.ts";
+import { needsPreparing, prepareHtml, templateNames } from "../templates/prepare.ts";
 import { holdLibrary } from "../templates/queries.ts";
 import { holdTopic } from "./campaign-queries.ts";
-import type { Campaign, MessageNode, Node } from "./schema.ts";
+import { bodyOf } from "./message-body.ts";
+import type { Campaign, MessageNode, Node, TelegramMessageNode } from "./schema.ts";
+import { markupProblem } from "./telegram-problems.ts";
 import { validateCampaign } from "./validate.ts";
 
 type NumberedMessage = { node: MessageNode; field: string };
+
+const CREDENTIAL_TYPES = { email: "smtp", telegram: "telegram" } as const;
 
 /**
  * Everything that keeps a campaign from being saved or activated: its graph, its templates, credentials and a topic
@@ -21,7 +25,7 @@ export async function findProblems(db: Db, customerId: string, campaign: Campaig
   return [
     ...validateCampaign(campaign),
     ...campaign.nodes.flatMap((node, index) => templateProblems(node, `nodes.${index}`)),
-    ...(await htmlProblems(db, customerId, messages)),
+    ...(await bodyProblems(db, customerId, messages)),
     ...(await credentialProblems(db, customerId, messages)),
     ...(await topicProblems(db, customerId, campaign.topicId)),
   ];
@@ -38,6 +42,7 @@ function templateProblems(node: Node, field: string): FieldProblem[] {
 function templatesOf(node: Node): { name: string; source: string | null; format: "text" }[] {
   if (node.type === "webhook") return [{ name: "body", source: node.body, format: "text" }];
   if (node.type !== "message") return [];
+  if (node.channel === "telegram") return telegramTemplates(node);
   return [
     { name: "from.name", source: node.from?.name ?? null, format: "text" },
     { name: "subject", source: node.subject, format: "text" },
@@ -45,22 +50,43 @@ function templatesOf(node: Node): { name: string; source: string | null; format:
   ];
 }
 
-async function htmlProblems(
+function telegramTemplates({ photo, buttons }: TelegramMessageNode) {
+  const format = "text" as const;
+  return [
+    { name: "photo", source: photo, format },
+    ...buttons.flatMap((row, rowIndex) =>
+      row.flatMap(({ text, url }, index) => [
+        { name: `buttons.${rowIndex}.${index}.text`, source: text, format },
+        { name: `buttons.${rowIndex}.${index}.url`, source: url ?? null, format },
+      ]),
+    ),
+  ];
+}
+
+/** Of the part that layouts and partials go into. */
+async function bodyProblems(
   db: Db,
   customerId: string,
   messages: readonly NumberedMessage[],
 ): Promise<FieldProblem[]> {
-  const names = messages.flatMap(({ node }) => templateNames(node.html));
+  const bodies = messages.map(({ node }) => bodyOf(node));
+  const names = bodies.flatMap(({ html }) => templateNames(html));
   const library = await holdLibrary(db, customerId, names);
-  const prepared = await prepareHtml(
-    messages.map(({ node }) => node),
-    library,
-  );
+  const prepared = await prepareHtml(bodies, library);
   return messages.flatMap(({ node, field }, index) => {
-    const html = prepared[index];
-    if (html === undefined || html.ok) return [];
-    return [{ field: `${field}.html`, reason: `the html of node "${node.id}": ${html.reason}` }];
+    const [body, result] = [bodyOf(node), prepared[index]];
+    if (result === undefined) return [];
+    const reason = result.ok ? preparedProblem(node, result.html) : `: ${result.reason}`;
+    if (reason === null) return [];
+    return [{ field: `${field}.${body.field}`, reason: `the ${body.field} of node "${node.id}"${reason}` }];
   });
+}
+
+/** What templates bring into a text of Telegram; what is written itself, `validateCampaign` has looked at. */
+function preparedProblem(node: MessageNode, html: string): string | null {
+  if (node.channel !== "telegram" || !needsPreparing(bodyOf(node))) return null;
+  const reason = markupProblem(html, node.photo !== null);
+  return reason === null ? null : `, with its templates, ${reason}`;
 }
 
 async function credentialProblems(
@@ -69,17 +95,17 @@ async function credentialProblems(
   messages: readonly NumberedMessage[],
 ): Promise<FieldProblem[]> {
   const ids = messages.map(({ node }) => node.credentialId);
-  const there = new Set(await holdSmtpCredentials(db, customerId, ids));
-  return messages.flatMap(({ node, field }) =>
-    there.has(node.credentialId.toLowerCase())
-      ? []
-      : [
-          {
-            field: `${field}.credentialId`,
-            reason: `node "${node.id}" has a credential that does not exist: ${node.credentialId}`,
-          },
-        ],
-  );
+  const types = new Map((await holdCredentials(db, customerId, ids)).map(({ id, type }) => [id, type]));
+  return messages.flatMap(({ node, field }) => {
+    const type = types.get(node.credentialId.toLowerCase());
+    const needed = CREDENTIAL_TYPES[node.channel];
+    if (type === needed) return [];
+    const what =
+      type === undefined
+        ? `that does not exist: ${node.credentialId}`
+        : `of type ${type}; a message by ${node.channel} needs one of type ${needed}`;
+    return [{ field: `${field}.credentialId`, reason: `node "${node.id}" has a credential ${what}` }];
+  });
 }
 
 async function topicProblems(db: Db, customerId: string, topicId: string | null): Promise<FieldProblem[]> {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { edge, messageNode } from "../../test/support/graphs.ts";
+import { edge, LINKS, messageNode, telegramNode } from "../../test/support/graphs.ts";
 import {
   BUY,
   END,
@@ -169,6 +169,57 @@ describe("an edge", () => {
     ]);
     expect(extra("sent", { variant: "a" })).toEqual([
       'edges.2.variant: edge "e3" fires when sent: only a variant edge can have a variant',
+    ]);
+  });
+});
+
+describe("an edge from a Telegram message", () => {
+  const found = (edgeOf: Edge, overrides = {}) => problemsOfEdge(edgeOf, telegramNode("hello", overrides));
+
+  test.each(["sent", "failed", "delivered", "clicked", "replied", "unsubscribed"] as const)(
+    "may fire when %s",
+    (firesWhen) => {
+      expect(found(edge("e3", "hello", "pause", firesWhen))).toEqual([]);
+    },
+  );
+
+  test.each(["notClicked", "notReplied"] as const)("may fire when %s", (firesWhen) => {
+    expect(found(edge("e3", "hello", "end", firesWhen, null, { within: "P1D" }))).toEqual([]);
+  });
+
+  test.each([
+    ["opened", {}, "can never fire", "Telegram does not tell who opened a message"],
+    [
+      "notOpened",
+      { within: "P1D" },
+      "would fire for everybody",
+      "Telegram does not tell who opened a message",
+    ],
+    [
+      "bounced",
+      {},
+      "can never fire",
+      "a Telegram message does not bounce; one that can't be sent has failed",
+    ],
+    ["complained", {}, "can never fire", "Telegram does not tell who complained"],
+  ] as const)("can't wait for %s", (firesWhen, more, result, reason) => {
+    expect(found(edge("e3", "hello", "end", firesWhen, null, more))).toEqual([
+      `edges.2.firesWhen: edge "e3" ${result} from node "hello": ${reason}`,
+    ]);
+  });
+
+  test("waits for a click on a link or a button that is there and tracked", () => {
+    const clicked = (url: string | null) => edge("e3", "hello", "end", "clicked", url);
+    expect(found(clicked(LINKS[0]))).toEqual([]);
+    expect(found(clicked(LINKS[1]))).toEqual([]);
+    expect(found(clicked(LINKS[2]))).toEqual([
+      `edges.2.url: edge "e3" can never fire: ${LINKS[2]} is no link and no button of node "hello", which has ${LINKS[0]}, ${LINKS[1]}`,
+    ]);
+    expect(found(clicked(null), { text: "Hi", buttons: [] })).toEqual([
+      'edges.2.firesWhen: edge "e3" can never fire: node "hello" has no link and no button that is tracked',
+    ]);
+    expect(found(clicked(null), { trackClicks: false })).toEqual([
+      'edges.2.firesWhen: edge "e3" can never fire: node "hello" does not track clicks (trackClicks)',
     ]);
   });
 });

@@ -3,10 +3,18 @@ import { isTrackableUrl } from "../tracking/links.ts";
 import { durationProblem } from "./duration.ts";
 import { isNegative, TRIGGERS } from "./graph.ts";
 import { isStorable, problem, repeated, shortened } from "./problem.ts";
-import type { Campaign, Edge, MessageNode, Node } from "./schema.ts";
+import type { Campaign, Edge, FiresWhen, MessageNode, Node } from "./schema.ts";
 import { type TrackedLinks, trackedLinks } from "./tracked-links.ts";
 
 const SHOWN_LINKS = 3;
+
+/** What Telegram tells no bot, or what does not happen there. */
+const NOT_IN_TELEGRAM: Partial<Record<FiresWhen, string>> = {
+  opened: "Telegram does not tell who opened a message",
+  notOpened: "Telegram does not tell who opened a message",
+  bounced: "a Telegram message does not bounce; one that can't be sent has failed",
+  complained: "Telegram does not tell who complained",
+};
 
 type LinksOf = (node: MessageNode) => TrackedLinks;
 
@@ -83,14 +91,20 @@ function neverFires({ firesWhen }: Edge, from: Node, exitOn: Campaign["exitOn"])
 function untracked(edge: Edge, from: Node, linksOf: LinksOf): string | null {
   if (from.type !== "message") return null;
   const result = isNegative(edge.firesWhen) ? "would fire for everybody" : "can never fire";
+  if (from.channel === "telegram") {
+    const reason = NOT_IN_TELEGRAM[edge.firesWhen];
+    if (reason !== undefined) return `${result} from node "${from.id}": ${reason}`;
+  }
   const isOfOpens = edge.firesWhen === "opened" || edge.firesWhen === "notOpened";
-  if (isOfOpens && !from.trackOpens) return `${result}: node "${from.id}" does not track opens (trackOpens)`;
+  if (from.channel === "email" && isOfOpens && !from.trackOpens)
+    return `${result}: node "${from.id}" does not track opens (trackOpens)`;
   if (edge.firesWhen !== "clicked" && edge.firesWhen !== "notClicked") return null;
   if (!from.trackClicks) return `${result}: node "${from.id}" does not track clicks (trackClicks)`;
   const links = linksOf(from);
-  return links.complete && links.urls.size === 0
+  if (!links.complete || links.urls.size > 0) return null;
+  return from.channel === "email"
     ? `${result}: the html of node "${from.id}" has no link that is tracked`
-    : null;
+    : `${result}: node "${from.id}" has no link and no button that is tracked`;
 }
 
 function detailProblems(edge: Edge, field: string, from: Node | undefined, linksOf: LinksOf): FieldProblem[] {
@@ -117,7 +131,7 @@ function missingLink(edge: Edge, from: Node | undefined, linksOf: LinksOf): stri
   if (!links.complete || links.urls.size === 0 || links.urls.has(edge.url)) return null;
   const some = [...links.urls].slice(0, SHOWN_LINKS).map(shortened).join(", ");
   const more = links.urls.size > SHOWN_LINKS ? ` and ${links.urls.size - SHOWN_LINKS} more` : "";
-  return `can never fire: ${shortened(edge.url)} is no link in the html of node "${from.id}", which has ${some}${more}`;
+  return `can never fire: ${shortened(edge.url)} is no link ${from.channel === "email" ? "in the html" : "and no button"} of node "${from.id}", which has ${some}${more}`;
 }
 
 function withinProblem({ firesWhen, within }: Edge): string | null {

@@ -2,11 +2,17 @@ import { z } from "zod";
 import { AppError } from "../errors.ts";
 import type { Db } from "../storage/pool.ts";
 import type { Library } from "../templates/expand.ts";
-import { needsPreparing, prepareHtml, templateNames } from "../templates/prepare.ts";
+import { needsPreparing, prepareHtml, templateNames, type Written } from "../templates/prepare.ts";
 import { findLibrary } from "../templates/queries.ts";
 import type { CompiledNode } from "./graph.ts";
 
-const written = z.object({ format: z.enum(["html", "mjml"]), html: z.string() });
+const written = z.union([
+  z.object({ channel: z.literal("telegram"), text: z.string() }),
+  z.object({ format: z.enum(["html", "mjml"]), html: z.string() }),
+]);
+
+/** `compiled`: the setting that holds what was made of it. */
+type WrittenBody = Written & { field: "html" | "text"; compiled: "compiledHtml" | "compiledText" };
 
 type Frozen = { nodes: CompiledNode[]; library: Library };
 
@@ -19,21 +25,23 @@ export async function freezeTemplates(
   customerId: string,
   nodes: readonly CompiledNode[],
 ): Promise<Frozen> {
-  const names = nodes.flatMap((node) => (node.type === "message" ? templateNames(htmlOf(node).html) : []));
+  const names = nodes.flatMap((node) => (node.type === "message" ? templateNames(bodyOf(node).html) : []));
   const library = await findLibrary(db, customerId, names);
   return { nodes: nodes.map((node) => withPartials(node, library)), library };
 }
 
-/** Messages with what is sent of them (`compiledHtml`), where that is not their `html` as it is. */
+/** Messages with what is sent of them (`compiledHtml`, `compiledText`), where that is not what is written as it is. */
 export async function compileMessages({ nodes, library }: Frozen): Promise<CompiledNode[]> {
-  const messages = nodes.filter((node) => node.type === "message" && needsPreparing(htmlOf(node)));
-  const prepared = await prepareHtml(messages.map(htmlOf), library);
-  const compiled = new Map(messages.map((node, index) => [node.nodeId, prepared[index]]));
+  const messages = nodes.filter((node) => node.type === "message" && needsPreparing(bodyOf(node)));
+  const prepared = await prepareHtml(messages.map(bodyOf), library);
+  const results = new Map(messages.map((node, index) => [node.nodeId, prepared[index]]));
   return nodes.map((node) => {
-    const html = compiled.get(node.nodeId);
-    if (html === undefined) return node;
-    if (!html.ok) throw new AppError("conflict", `The html of node "${node.nodeId}": ${html.reason}.`);
-    return { ...node, settings: { ...node.settings, compiledHtml: html.html } };
+    const result = results.get(node.nodeId);
+    if (result === undefined) return node;
+    const { field, compiled } = bodyOf(node);
+    if (!result.ok)
+      throw new AppError("conflict", `The ${field} of node "${node.nodeId}": ${result.reason}.`);
+    return { ...node, settings: { ...node.settings, [compiled]: result.html } };
   });
 }
 
@@ -48,10 +56,13 @@ function withPartials(node: CompiledNode, library: Library): CompiledNode {
       add(used.source);
     }
   };
-  add(htmlOf(node).html);
+  add(bodyOf(node).html);
   return Object.keys(partials).length === 0 ? node : { ...node, settings: { ...node.settings, partials } };
 }
 
-function htmlOf(node: CompiledNode): z.infer<typeof written> {
-  return written.parse(node.settings);
+function bodyOf(node: CompiledNode): WrittenBody {
+  const settings = written.parse(node.settings);
+  return "text" in settings
+    ? { field: "text", compiled: "compiledText", format: "html", html: settings.text }
+    : { field: "html", compiled: "compiledHtml", ...settings };
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { graphId, position } from "./node-fields.ts";
+import { telegramMessageNode } from "./telegram-schema.ts";
 
 const MAX_NAME_LENGTH = 200;
 /** RFC 5322 section 2.1.1: no line of a header may be longer. */
@@ -17,11 +18,11 @@ const sender = z
   })
   .meta({ description: "A sender instead of the credential's own." });
 
-export const messageNode = z
+const emailMessageNode = z
   .strictObject({
     id: graphId.meta({ example: "hello" }),
     type: z.literal("message"),
-    channel: z.literal("email", { error: 'must be "email"' }),
+    channel: z.literal("email"),
     credentialId: z.uuid("must be the id of a credential").meta({
       description: "The credential that sends it.",
       example: "019a2f4e-7c1d-7b32-9d0a-5e8f3c6b1a24",
@@ -58,4 +59,11 @@ export const messageNode = z
     }),
     position,
   })
-  .meta({ id: "MessageNode", description: "Sends one email to the contact." });
+  .meta({ id: "EmailMessageNode", description: "Sends one email to the contact." });
+
+/** What a message is made of depends on the channel it goes through. */
+export const messageNode = z
+  .discriminatedUnion("channel", [emailMessageNode, telegramMessageNode], {
+    error: 'must be "email" or "telegram"',
+  })
+  .meta({ id: "MessageNode" });

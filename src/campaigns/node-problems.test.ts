@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { telegramNode } from "../../test/support/graphs.ts";
 import { HOOK, IS_PRO, MARK, problems, SPLIT } from "../../test/support/problems.ts";
 import type { Filter } from "../contacts/filter.ts";
-import type { WebhookNode } from "./schema.ts";
+import type { TelegramMessageNode, WebhookNode } from "./schema.ts";
 
 describe("a step", () => {
   test("of one node is a campaign of its own", () => {
@@ -83,5 +84,68 @@ describe("a step", () => {
     expect(problems([{ ...HOOK, output: { status: "a", score: "b" } }], [])).toEqual([
       'nodes.0.output.status: the output "status" of node "hook" has a name that EDGR uses itself',
     ]);
+  });
+});
+
+describe("a Telegram message", () => {
+  const of = (overrides: Partial<TelegramMessageNode>) => problems([telegramNode("nudge", overrides)], []);
+
+  test("may have Liquid, markup, a photo and buttons", () => {
+    const text =
+      '{% if contact.attributes.vip %}<b>Hi</b>{% else %}<i>Hi</i>{% endif %} <a href="{{ contact.attributes.url }}">{{ contact.attributes.a | default: "<b>" }}</a>{% comment %}<hr>{% endcomment %}';
+    const buttons = [[{ text: "{{ contact.attributes.a }}", url: "{{ contact.attributes.url }}" }]];
+    expect(of({ text, photo: "https://example.com/{{ contact.attributes.a }}.png", buttons })).toEqual([]);
+  });
+
+  test.each([
+    ["<p>Hi</p>", "has the tag <p>; Telegram knows a, b,"],
+    ["Hi\n<b>{{ contact.email }}", "does not close <b>, line 2"],
+    ["{% if contact.attributes.vip %}\n<hr>{% endif %}", "has the tag <hr>"],
+    ["x".repeat(4097), "has 4097 characters; a message has at most 4096"],
+    [" ", "must not be empty"],
+    ["a\0", "must not contain NUL"],
+  ])("that Telegram would not take is refused: %p", (text, reason) => {
+    expect(of({ text, buttons: [] })[0]).toStartWith(`nodes.0.text: the text of node "nudge" ${reason}`);
+  });
+
+  test("has at most 1024 characters below a photo", () => {
+    const photo = "https://example.com/a.png";
+    expect(of({ text: `${"x".repeat(1024)}{{ contact.email }}`, photo })).toEqual([]);
+    expect(of({ text: "x".repeat(1025), photo })).toEqual([
+      'nodes.0.text: the text of node "nudge" has 1025 characters; below a photo there are at most 1024',
+    ]);
+  });
+
+  test.each([
+    [
+      { photo: "file:///etc/passwd" },
+      'photo: the photo of node "nudge" must be an http or https address without user name',
+    ],
+    [{ photo: "" }, 'photo: the photo of node "nudge" must not be empty'],
+    [
+      { buttons: [[{ text: "a", url: "tg://resolve" }]] },
+      'buttons.0.0.url: the button 1 in row 1 of node "nudge" has a url that must be an http or https address without user name',
+    ],
+    [
+      { buttons: [[{ text: "a", url: "javascript:{{ contact.email }}" }]] },
+      'buttons.0.0.url: the button 1 in row 1 of node "nudge" has a url that must be an http or https address without user name',
+    ],
+    [
+      {
+        buttons: [
+          [
+            { text: "a", unsubscribe: true as const },
+            { text: "x".repeat(65), unsubscribe: true as const },
+          ],
+        ],
+      },
+      'buttons.0.1.text: the button 2 in row 1 of node "nudge" must have at most 64 characters',
+    ],
+    [
+      { buttons: [[{ text: "a\nb", unsubscribe: true as const }]] },
+      'buttons.0.0.text: the button 1 in row 1 of node "nudge" must not contain line breaks or control characters',
+    ],
+  ])("is told which part of it can't be: %j", (overrides, problem) => {
+    expect(of(overrides)).toEqual([`nodes.0.${problem}`]);
   });
 });

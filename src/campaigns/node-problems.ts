@@ -5,13 +5,14 @@ import { durationProblem, untilProblem } from "./duration.ts";
 import { isStorable, lineProblem, problem, repeated, shortened, textProblem } from "./problem.ts";
 import type {
   ConditionNode,
-  MessageNode,
+  EmailMessageNode,
   Node,
   SplitNode,
   UpdateContactNode,
   WaitNode,
   WebhookNode,
 } from "./schema.ts";
+import { telegramProblems } from "./telegram-problems.ts";
 
 /** What EDGR itself says of a run: a webhook can't say it. */
 const OWN_OUTPUTS = new Set(
@@ -34,7 +35,7 @@ const CLIENTS_HEADERS =
 export function nodeProblems(node: Node, field: string, nodes: ReadonlyMap<string, Node>): FieldProblem[] {
   switch (node.type) {
     case "message":
-      return messageProblems(node, field);
+      return node.channel === "email" ? emailProblems(node, field) : telegramProblems(node, field);
     case "wait":
       return waitProblems(node, field);
     case "condition":
@@ -50,7 +51,7 @@ export function nodeProblems(node: Node, field: string, nodes: ReadonlyMap<strin
   }
 }
 
-function messageProblems(node: MessageNode, field: string): FieldProblem[] {
+function emailProblems(node: EmailMessageNode, field: string): FieldProblem[] {
   const subject = `node "${node.id}"`;
   const senderName = node.from?.name ?? null;
   return [

@@ -14,8 +14,10 @@ import { nodeFinding, preview as previewSchema, SAMPLE_CONTACT } from "../templa
 import { findLibrary } from "../templates/queries.ts";
 import { noSuchCampaign } from "./activate.ts";
 import { findCampaign } from "./campaign-queries.ts";
+import { bodyOf } from "./message-body.ts";
 import { messageIn } from "./message-in.ts";
 import type { MessageNode } from "./schema.ts";
+import { lintTelegram, previewTelegram, telegramPreview } from "./telegram-preview.ts";
 
 const tags = ["Campaigns"];
 
@@ -40,10 +42,10 @@ const preview = createRoute({
   description:
     "As the campaign is edited, activated or not. Nothing is sent or recorded: links are untracked, there is no " +
     "pixel, and the unsubscribe link only says that it was a test. A message that can't be composed for this contact " +
-    "is a 422 that says why.",
+    "is a 422 that says why. A Telegram message is one with a `channel`.",
   request: { params: idParams, body: jsonBody(previewInput) },
   responses: {
-    200: json(previewSchema, "The message"),
+    200: json(z.union([previewSchema, telegramPreview]), "The message"),
     ...problems("invalid", "not_found", "unprocessable"),
   },
 });
@@ -56,7 +58,7 @@ const lint = createRoute({
   summary: "List what could be better in a campaign's messages",
   description:
     "As the campaign is edited: missing alt texts, broken links (judged by their form, never fetched), size, subjects " +
-    "that look like spam, missing unsubscribe links. What depends on the contact shows in a preview.",
+    "that look like spam, missing unsubscribe links and buttons. What depends on the contact shows in a preview.",
   request: { params: idParams },
   responses: { 200: json(listOf(nodeFinding), "The findings"), ...problems("invalid", "not_found") },
 });
@@ -71,12 +73,17 @@ export function campaignPreviewRoutes(deps: PreviewDeps): ApiRoutes {
     const campaign = await findCampaign(db, customerId, id);
     if (campaign === null) throw noSuchCampaign();
     const { node, index } = messageIn(campaign.nodes, nodeId);
-    const [prepared] = await prepareHtml([node], await libraryFor(db, customerId, [node]));
-    if (prepared?.ok !== true) throw unprocessable(`nodes.${index}.html`, prepared?.reason ?? "is nothing");
+    const body = bodyOf(node);
+    const [prepared] = await prepareHtml([body], await libraryFor(db, customerId, [node]));
+    if (prepared?.ok !== true)
+      throw unprocessable(`nodes.${index}.${body.field}`, prepared?.reason ?? "is nothing");
     const reader = await readerOf(db, customerId, contactId);
     const context = await contextFor(db, customerId, campaign.name, reader);
-    const content = { ...node, html: prepared.html };
-    const shown = previewEmail(content, context, { ...deps, customerId, now: deps.now().getTime() });
+    const links = { ...deps, customerId, now: deps.now().getTime() };
+    const shown =
+      node.channel === "email"
+        ? previewEmail({ ...node, html: prepared.html }, context, links)
+        : previewTelegram(node, prepared.html, context, links);
     if (!shown.ok) throw unprocessable(`nodes.${index}.${shown.field}`, shown.reason);
     return c.json(shown.preview, 200);
   });
@@ -86,7 +93,8 @@ export function campaignPreviewRoutes(deps: PreviewDeps): ApiRoutes {
     const campaign = await findCampaign(db, customerId, c.req.valid("param").id);
     if (campaign === null) throw noSuchCampaign();
     const messages = campaign.nodes.filter((node) => node.type === "message");
-    const prepared = await prepareHtml(messages, await libraryFor(db, customerId, messages));
+    const library = await libraryFor(db, customerId, messages);
+    const prepared = await prepareHtml(messages.map(bodyOf), library);
     const items = messages.flatMap((node, index) =>
       lintMessage(node, prepared[index]).map((finding) => ({ nodeId: node.id, ...finding })),
     );
@@ -97,13 +105,14 @@ export function campaignPreviewRoutes(deps: PreviewDeps): ApiRoutes {
 }
 
 function libraryFor(db: Db, customerId: string, messages: readonly MessageNode[]): Promise<Library> {
-  const names = messages.flatMap(({ html }) => templateNames(html));
+  const names = messages.flatMap((node) => templateNames(bodyOf(node).html));
   return findLibrary(db, customerId, names);
 }
 
 function lintMessage(node: MessageNode, prepared: Prepared | undefined): Finding[] {
   if (prepared?.ok !== true)
     return [{ rule: "template", severity: "error", message: prepared?.reason ?? "is nothing", line: null }];
+  if (node.channel === "telegram") return lintTelegram(node);
   const findings = lintEmail({
     html: withoutTags(prepared.html),
     subject: node.subject,

@@ -111,8 +111,8 @@ describe("the campaign schema", () => {
     expect(refused({ edge: { ...EDGE, firesWhen: "ignored" } })).toEqual([
       `edges.0.firesWhen: must be one of ${FIRES_WHEN.join(", ")}, not "ignored"`,
     ]);
-    expect(refused({ node: { ...MESSAGE, channel: "telegram" } })).toEqual([
-      'nodes.0.channel: must be "email"',
+    expect(refused({ node: { ...MESSAGE, channel: "sms" } })).toEqual([
+      'nodes.0.channel: must be "email" or "telegram"',
     ]);
   });
 
@@ -257,6 +257,57 @@ describe("the campaign schema", () => {
     }
   });
 
+  describe("of a Telegram message", () => {
+    const TELEGRAM = {
+      id: "nudge",
+      type: "message",
+      channel: "telegram",
+      credentialId: MESSAGE.credentialId,
+      text: "Hi",
+    };
+    const button = { text: "Buy", url: "https://example.com/" };
+
+    test("fills in what was left out", () => {
+      const campaign = campaignInput.parse({ name: "Welcome", nodes: [TELEGRAM], edges: [] });
+      expect(campaign.nodes).toEqual([
+        {
+          ...TELEGRAM,
+          type: "message",
+          channel: "telegram",
+          photo: null,
+          buttons: [],
+          unsubscribeButton: true,
+          trackClicks: true,
+          silent: false,
+          protectContent: false,
+        },
+      ]);
+    });
+
+    test.each([
+      [[[{ text: "a" }]], "0.0: must have either a url or unsubscribe: true"],
+      [[[{ ...button, unsubscribe: true }]], "0.0: must have either a url or unsubscribe: true"],
+      [[[]], "0: must have at least one button"],
+      [[Array(9).fill(button)], "0: must have at most 8 buttons"],
+    ])("takes no such buttons: %j", (buttons, reason) => {
+      expect(refused({ node: { ...TELEGRAM, buttons } })).toEqual([`nodes.0.buttons.${reason}`]);
+    });
+
+    test("takes a hundred buttons, and no more", () => {
+      const rows = (count: number) => Array.from({ length: count }, () => [button]);
+      expect(refused({ node: { ...TELEGRAM, buttons: rows(100) } })).toEqual([]);
+      expect(refused({ node: { ...TELEGRAM, buttons: rows(101) } })).toEqual([
+        "nodes.0.buttons: must be at most 100 buttons in all",
+      ]);
+    });
+
+    test("takes nothing of an email", () => {
+      expect(refused({ node: { ...TELEGRAM, subject: "Hi" } })).toEqual([
+        'nodes.0: Unrecognized key: "subject"',
+      ]);
+    });
+  });
+
   test("is described in OpenAPI node type by node type", () => {
     const app = new OpenAPIHono();
     const body = { content: { "application/json": { schema: campaignInput } } };
@@ -276,6 +327,7 @@ describe("the campaign schema", () => {
       "CampaignInput",
       "ConditionNode",
       "Edge",
+      "EmailMessageNode",
       "EventFilter",
       "ExitNode",
       "FieldFilter",
@@ -285,6 +337,8 @@ describe("the campaign schema", () => {
       "NotFilter",
       "SplitNode",
       "TagFilter",
+      "TelegramButton",
+      "TelegramMessageNode",
       "UpdateContactNode",
       "WaitNode",
       "WebhookNode",

@@ -143,6 +143,7 @@ const tries: Try[] = [
   ["POST", "/campaigns/{id}/enrollments/cancel", "campaign", { all: true }],
   ["POST", "/campaigns/{id}/enrollments/move", "campaign", {}],
   ["GET", "/messages/{id}", "message", null],
+  ["GET", "/messages/{id}/media/{index}", "message", null],
   ["POST", "/messages/{id}/retry", "message", null],
 ];
 
@@ -193,7 +194,7 @@ test.each(tries)(
   "%s %s answers another customer that there is no such thing",
   async (method, path, of, body) => {
     const before = await contents();
-    const address = `/api/v1${path.replace("{id}", owned[of]).replace("{jobId}", owned.job).replace("{topicArn}", encodeURIComponent(TOPIC))}`;
+    const address = `/api/v1${path.replace("{id}", owned[of]).replace("{jobId}", owned.job).replace("{index}", "0").replace("{topicArn}", encodeURIComponent(TOPIC))}`;
     expect((await api.call(method, address, { body: body ?? undefined, customer: thief })).status).toBe(404);
     expect(await contents()).toBe(before);
   },

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
+import { messageNode, telegramNode } from "../../test/support/graphs.ts";
+import type { TelegramMessageNode } from "./schema.ts";
 import { trackedLinks } from "./tracked-links.ts";
 
 function links(html: string): string[] {
-  const { urls, complete } = trackedLinks({ format: "html", html });
+  const { urls, complete } = trackedLinks(messageNode("hello", { html }));
   return complete ? [...urls] : [...urls, "and perhaps more"];
 }
 
@@ -38,9 +40,40 @@ describe("the links of a template", () => {
     expect(links(html)).toContain("and perhaps more");
   });
 
+  test("of a Telegram message are those of its text and its buttons", () => {
+    const found = trackedLinks(
+      telegramNode("nudge", {
+        text: `{% if contact.attributes.vip %}<a href="https://a.example/?x=1&amp;y=2">x</a>{% endif %} {{ contact.email }}
+          <a href="https://b.example/" data-no-track>n</a><a href="{{ unsubscribeUrl }}">u</a>`,
+        buttons: [
+          [
+            { text: "c", url: "https://c.example/" },
+            { text: "Stop", unsubscribe: true },
+          ],
+        ],
+      }),
+    );
+    expect(found).toEqual({
+      urls: new Set(["https://a.example/?x=1&y=2", "https://c.example/"]),
+      complete: true,
+    });
+  });
+
+  test.each<Partial<TelegramMessageNode>>([
+    { text: '<a href="{{ contact.attributes.link }}">x</a>' },
+    { text: "{{ contact.attributes.block | raw }}" },
+    { text: '{% render "products" %}' },
+    { buttons: [[{ text: "x", url: "https://a.example/{{ contact.email }}" }]] },
+  ])("of a Telegram message are not all known before sending in %j", (overrides) => {
+    expect(trackedLinks(telegramNode("nudge", overrides)).complete).toBe(false);
+  });
+
   test("are not looked for in MJML", () => {
     const html = '<mjml><mj-body><mj-button href="https://a.example/">x</mj-button></mj-body></mjml>';
-    expect(trackedLinks({ format: "mjml", html })).toEqual({ urls: new Set(), complete: false });
+    expect(trackedLinks(messageNode("hello", { format: "mjml", html }))).toEqual({
+      urls: new Set(),
+      complete: false,
+    });
   });
 
   test("are known though Liquid writes the text around them", () => {

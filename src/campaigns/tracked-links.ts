@@ -1,6 +1,9 @@
 import { Parser } from "htmlparser2";
+import { type HtmlLink, linksOf } from "../telegram/html.ts";
+import { withoutTags } from "../templates/parse.ts";
+import { isTrackableUrl } from "../tracking/links.ts";
 import { rewriteHtml } from "../tracking/rewrite.ts";
-import type { MessageNode } from "./schema.ts";
+import type { EmailMessageNode, MessageNode, TelegramMessageNode } from "./schema.ts";
 
 const LIQUID = /\{\{|\{%/;
 /** Liquid inside a tag, or a comparison that the parser took for one, ends up in attribute names. */
@@ -10,14 +13,16 @@ const MORE_HTML = /\|\s*raw\b|\{%-?\s*(?:render|layout|block)\b/;
 /** The template variables whose links are known: they are never tracked. */
 const OWN_LINK = /^\s*\{\{-?\s*(?:unsubscribeUrl|preferencesUrl|viewInBrowserUrl)\s*-?\}\}\s*$/;
 
-/** `complete`: a link that is not among `urls` is certainly not tracked in any email made from the template. */
+/** `complete`: a link that is not among `urls` is certainly not tracked in any message made from the template. */
 export type TrackedLinks = { urls: ReadonlySet<string>; complete: boolean };
 
-/**
- * The links of an email's HTML template that `rewriteHtml` will track, as a click on them will be recorded. What
- * links there are in the HTML that MJML becomes is not looked into.
- */
-export function trackedLinks({ format, html }: Pick<MessageNode, "format" | "html">): TrackedLinks {
+/** The links of a message's template that will be tracked, as a click on them will be recorded. */
+export function trackedLinks(node: MessageNode): TrackedLinks {
+  return node.channel === "email" ? linksOfEmail(node) : linksOfTelegram(node);
+}
+
+/** What links there are in the HTML that MJML becomes is not looked into. */
+function linksOfEmail({ format, html }: Pick<EmailMessageNode, "format" | "html">): TrackedLinks {
   if (format === "mjml") return { urls: new Set(), complete: false };
   const urls = new Set<string>();
   const rewritten = rewriteHtml(html, {
@@ -31,6 +36,22 @@ export function trackedLinks({ format, html }: Pick<MessageNode, "format" | "htm
     pixelUrl: null,
   });
   return { urls, complete: rewritten.ok && !writesLinks(html) };
+}
+
+/** Of the text and of the buttons. */
+function linksOfTelegram({ text, buttons }: Pick<TelegramMessageNode, "text" | "buttons">): TrackedLinks {
+  const inText = linksOf(withoutTags(text));
+  const onButtons = buttons
+    .flat()
+    .flatMap(({ url }): HtmlLink[] => (url === undefined ? [] : [{ url, isTracked: true }]));
+  const links = [...(inText ?? []), ...onButtons].filter(
+    ({ url, isTracked }) => isTracked && !OWN_LINK.test(url),
+  );
+  const written = links.map(({ url }) => url.trim());
+  return {
+    urls: new Set(written.filter((url) => !LIQUID.test(url) && isTrackableUrl(url))),
+    complete: inText !== null && !MORE_HTML.test(text) && !written.some((url) => LIQUID.test(url)),
+  };
 }
 
 /** Whether Liquid may put a link together that nobody knows before an email is made. */

@@ -76,17 +76,17 @@ export async function lockCredential(db: Db, customerId: string, id: string): Pr
   return rows[0] === undefined ? null : toCredential(rows[0]);
 }
 
-/** Those of these ids that are credentials mail can be sent through; none of them goes before the transaction does. */
-export async function holdSmtpCredentials(
+/** Those of these ids that are credentials; none of them goes before the transaction does. */
+export async function holdCredentials(
   db: Db,
   customerId: string,
   ids: readonly string[],
-): Promise<string[]> {
-  const { rows } = await sql<{ id: string }>`
-    select id from credential
-    where customer_id = ${customerId} and id = any (${ids}::uuid[]) and type = 'smtp'
+): Promise<{ id: string; type: "smtp" | "telegram" }[]> {
+  const { rows } = await sql<{ id: string; type: "smtp" | "telegram" }>`
+    select id, type from credential
+    where customer_id = ${customerId} and id = any (${ids}::uuid[])
     for key share`.execute(db);
-  return rows.map((row) => row.id);
+  return rows;
 }
 
 /**

@@ -211,7 +211,7 @@ export const credentialChange = z
     description:
       "What is not given stays. `password`: null removes it. `ses`, `sendWindow` and `warmUp` are replaced as a " +
       "whole. A lane that is sending goes on with the new settings within seconds. Of a Telegram bot `name`, `botToken` " +
-      "(another token of the same bot) and `maxConnections` can be changed.",
+      "(another token of the same bot), `maxConnections` and `rateLimitPerSecond` can be changed.",
   });
 
 const smtpCredential = z

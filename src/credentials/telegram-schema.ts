@@ -28,6 +28,17 @@ const maxConnections = z.int().min(1).max(100).openapi({
   example: DEFAULT_MAX_CONNECTIONS,
 });
 
+/** Of Telegram's own for messages to many; more is for those who pay for it. */
+const DEFAULT_RATE = 30;
+
+const rateLimitPerSecond = z.int().min(1).max(1_000).openapi({
+  type: "integer",
+  minimum: 1,
+  maximum: 1_000,
+  description: "Messages a second, at most; in one chat it is one a second, in a group 20 a minute.",
+  example: DEFAULT_RATE,
+});
+
 const fields = {
   botId: z.int().openapi({ type: "integer", format: "int64", example: 123456789 }),
   botUsername: z.string().openapi({ description: "Without the @.", example: "example_bot" }),
@@ -40,7 +51,10 @@ const fields = {
 };
 
 /** What a credential of type `telegram` says of itself; its token and its webhook's secret are kept apart, encrypted. */
-export const telegramSettings = z.strictObject(fields);
+export const telegramSettings = z.strictObject({
+  ...fields,
+  rateLimitPerSecond: rateLimitPerSecond.default(DEFAULT_RATE),
+});
 
 export type TelegramSettings = z.infer<typeof telegramSettings>;
 
@@ -50,11 +64,17 @@ export const newTelegramCredential = z
     name,
     botToken,
     maxConnections: maxConnections.default(DEFAULT_MAX_CONNECTIONS),
+    rateLimitPerSecond: rateLimitPerSecond.default(DEFAULT_RATE),
   })
   .openapi("NewTelegramCredential");
 
 /** What of a credential of type `telegram` can be changed. */
-export const TELEGRAM_CHANGES: readonly string[] = ["name", "botToken", "maxConnections"];
+export const TELEGRAM_CHANGES: readonly string[] = [
+  "name",
+  "botToken",
+  "maxConnections",
+  "rateLimitPerSecond",
+];
 
 export const telegramCredential = z
   .object({
@@ -62,6 +82,7 @@ export const telegramCredential = z
     type: z.enum(["telegram"]),
     name,
     ...fields,
+    rateLimitPerSecond,
     status: z.enum(["active", "failing", "disabled"]).openapi({ example: "active" }),
     statusReason: z.string().nullable().openapi({ example: null }),
     createdAt: time(),

@@ -74,6 +74,7 @@ test("a bot is connected: its token checked, its updates led here with a secret 
     botName: "Example",
     webhookUrl: webhookFor(created.id),
     maxConnections: 10,
+    rateLimitPerSecond: 30,
     status: "active",
   });
   expect(telegram.webhookOf(token)).toEqual({
@@ -181,7 +182,7 @@ test.each(["http://edgr.example.com", "https://edgr.example.com:3000"])(
   async (publicUrl) => {
     const send: Egress["send"] = () => Promise.reject(new Error("nobody is to be asked"));
     const bots = testBots({ apiRoot: "https://api.telegram.org", egress: { send }, publicUrl });
-    const given = { name: "Bot", botToken: token, maxConnections: 40 };
+    const given = { name: "Bot", botToken: token, maxConnections: 40, rateLimitPerSecond: 30 };
     const error = await bots.connect(api.database.db, api.customer.id, given).catch((thrown) => thrown);
     expect(error).toMatchObject({ code: "unprocessable", fields: [{ field: "EDGR_PUBLIC_URL" }] });
   },

@@ -74,13 +74,13 @@ export function createBots({ api, apiRoot, publicUrl, encryptionKey, randomSecre
     async connect(
       db: Db,
       customerId: string,
-      given: { name: string; botToken: string; maxConnections: number },
+      given: { name: string; botToken: string; maxConnections: number; rateLimitPerSecond: number },
     ): Promise<string> {
       refuseUnreachable(publicUrl, apiRoot);
       const me = unwrap(await api.getMe(given.botToken));
       const id = newId();
-      const { name, botToken, maxConnections } = given;
-      const settings = { ...namesOf(me), webhookUrl: webhookUrl(id), maxConnections };
+      const { name, botToken, maxConnections, rateLimitPerSecond } = given;
+      const settings = { ...namesOf(me), webhookUrl: webhookUrl(id), maxConnections, rateLimitPerSecond };
       const bot = { id, name, settings, botToken, webhookSecret: randomSecret() };
       await inTransaction(db, async (transaction) => {
         const connected = await findBotByTelegramId(transaction, customerId, me.id);
@@ -104,6 +104,7 @@ export function createBots({ api, apiRoot, publicUrl, encryptionKey, randomSecre
         name?: string | undefined;
         botToken?: string | undefined;
         maxConnections?: number | undefined;
+        rateLimitPerSecond?: number | undefined;
       },
     ): Promise<void> {
       const touchesWebhook = given.botToken !== undefined || given.maxConnections !== undefined;
@@ -111,14 +112,16 @@ export function createBots({ api, apiRoot, publicUrl, encryptionKey, randomSecre
       await inTransaction(db, async (transaction) => {
         const bot = await open(transaction, customerId, id, true);
         const names = given.botToken === undefined ? {} : await namesOfSame(api, bot, given.botToken);
+        const { rateLimitPerSecond = bot.settings.rateLimitPerSecond } = given;
+        const kept = { ...bot.settings, rateLimitPerSecond };
         const settings = touchesWebhook
           ? {
-              ...bot.settings,
+              ...kept,
               ...names,
               webhookUrl: webhookUrl(id),
               maxConnections: given.maxConnections ?? bot.settings.maxConnections,
             }
-          : bot.settings;
+          : kept;
         const { name = bot.name, botToken = bot.botToken } = given;
         const changed = { ...bot, name, botToken, settings };
         if (touchesWebhook) await install(changed);

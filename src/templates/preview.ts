@@ -47,7 +47,8 @@ export function previewEmail(
   };
 }
 
-function linksOfNoMessage(deps: Omit<LinkContext, "ids"> & { customerId: string }): MessageLinks {
+/** The links of a message that exists nowhere: nothing is tracked. */
+export function linksOfNoMessage(deps: Omit<LinkContext, "ids"> & { customerId: string }): MessageLinks {
   const { customerId, now } = deps;
   const ids = {
     customerId,

@@ -22,6 +22,7 @@ import { telegramLinkRoutes } from "../../src/inbound/telegram/link-routes.ts";
 import { messageRoutes } from "../../src/messages/routes.ts";
 import { segmentRoutes } from "../../src/segments/routes.ts";
 import { suppressionRoutes } from "../../src/suppressions/routes.ts";
+import { TELEGRAM_ITSELF } from "../../src/telegram/api.ts";
 import { templatePreviewRoutes } from "../../src/templates/preview-routes.ts";
 import { templateRoutes } from "../../src/templates/routes.ts";
 import { contactTopicRoutes } from "../../src/topics/contact-routes.ts";
@@ -29,7 +30,7 @@ import { topicRoutes } from "../../src/topics/routes.ts";
 import { createTokens } from "../../src/tracking/token.ts";
 import { type Answer, createTestApp, type TestApp, type TestCustomer } from "./app.ts";
 import { TEST_ENCRYPTION_KEY } from "./campaigns.ts";
-import { noBots } from "./telegram.ts";
+import { noBots, testBotApi } from "./telegram.ts";
 
 export const TEST_TOKENS = createTokens([{ kid: "t1", secret: Buffer.alloc(32, 7), retired: false }]);
 
@@ -47,6 +48,7 @@ export async function createCampaignApi({
   now = () => new Date(),
   answerWithinMs = 5_000,
   bots = noBots(),
+  botApi = testBotApi({ apiRoot: TELEGRAM_ITSELF, egress: { send: nowhere } }),
 } = {}): Promise<CampaignApi> {
   const encryptionKey = TEST_ENCRYPTION_KEY;
   const log = { error: () => {} };
@@ -76,7 +78,14 @@ export async function createCampaignApi({
     enrollmentRoutes(),
     analyticsRoutes({ now }),
     progressRoutes({ now }),
-    testSendRoutes({ encryptionKey, tokens: TEST_TOKENS, publicUrl: PUBLIC_URL, now, answerWithinMs }),
+    testSendRoutes({
+      encryptionKey,
+      tokens: TEST_TOKENS,
+      publicUrl: PUBLIC_URL,
+      now,
+      answerWithinMs,
+      api: botApi,
+    }),
     messageRoutes({ now }),
   ];
   const api = await createTestApp(resources, now);

@@ -1,6 +1,14 @@
 import fc from "fast-check";
 import { WEEKDAYS } from "../../src/campaigns/node-schema.ts";
-import type { Campaign, Edge, Graph, MessageNode, Node, NodeType } from "../../src/campaigns/schema.ts";
+import type {
+  Campaign,
+  Edge,
+  EmailMessageNode,
+  Graph,
+  Node,
+  NodeType,
+  TelegramMessageNode,
+} from "../../src/campaigns/schema.ts";
 import type { Filter } from "../../src/contacts/filter.ts";
 
 export const CREDENTIAL_ID = "019a2f4e-7c1d-7b32-9d0a-5e8f3c6b1a24";
@@ -12,7 +20,7 @@ export const LINKS = [
 ] as const;
 
 /** A message as the API would fill it in, with every one of `LINKS` in its HTML. */
-export function messageNode(id: string, overrides: Partial<MessageNode> = {}): MessageNode {
+export function messageNode(id: string, overrides: Partial<EmailMessageNode> = {}): EmailMessageNode {
   return {
     id,
     type: "message",
@@ -27,6 +35,24 @@ export function messageNode(id: string, overrides: Partial<MessageNode> = {}): M
     unsubscribeLink: true,
     trackOpens: true,
     trackClicks: true,
+    ...overrides,
+  };
+}
+
+/** A Telegram message as the API would fill it in, with the first of `LINKS` in its text and the second on a button. */
+export function telegramNode(id: string, overrides: Partial<TelegramMessageNode> = {}): TelegramMessageNode {
+  return {
+    id,
+    type: "message",
+    channel: "telegram",
+    credentialId: CREDENTIAL_ID,
+    text: `Hello, have a <a href="${LINKS[0]}">look</a>.`,
+    photo: null,
+    buttons: [[{ text: "Read", url: LINKS[1] }]],
+    unsubscribeButton: true,
+    trackClicks: true,
+    silent: false,
+    protectContent: false,
     ...overrides,
   };
 }

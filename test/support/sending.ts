@@ -5,8 +5,14 @@ import { createPostgresLog } from "../../src/events/postgres-log.ts";
 import { runSender, type Sender } from "../../src/messages/sender.ts";
 import { runProjector } from "../../src/projector/run-projector.ts";
 import type { Database } from "../../src/storage/pool.ts";
+import type { BotApi } from "../../src/telegram/api.ts";
+import { failureOf } from "../../src/telegram/failure.ts";
 import { createTokens } from "../../src/tracking/token.ts";
 import { TEST_ENCRYPTION_KEY } from "./campaigns.ts";
+
+const NO_BOT: Pick<BotApi, "sendMessage"> = {
+  sendMessage: async () => failureOf({ code: 404, description: "Not Found" }),
+};
 
 export type Sending = {
   sender: Sender;
@@ -20,6 +26,7 @@ export type SendingOptions = {
   now?: () => number;
   random?: () => number;
   append?: (event: Event, usual: (event: Event) => Promise<void>) => Promise<void>;
+  api?: Pick<BotApi, "sendMessage">;
 };
 
 /** The part of a process that sends: log, projector and sender, as `serve` wires them. */
@@ -34,7 +41,12 @@ export function startSending(database: Database, options: SendingOptions = {}): 
   const sender = runSender({
     database,
     db: database.db,
-    append: (event) => (options.append === undefined ? usual(event) : options.append(event, usual)),
+    async append(events) {
+      const [event] = events;
+      if (event === undefined || events.length > 1 || options.append === undefined) return log.append(events);
+      await options.append(event, usual);
+    },
+    api: options.api ?? NO_BOT,
     tokens: createTokens([{ kid: "a", secret: Buffer.alloc(32, 1), retired: false }]),
     publicUrl: "https://edgr.example.com",
     now: options.now ?? Date.now,
