@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { setTimeout as pause } from "node:timers/promises";
 import { analyticsRoutes } from "./campaigns/analytics-routes.ts";
 import { doubleOptInRoutes } from "./campaigns/double-opt-in-routes.ts";
 import { enrollRoutes } from "./campaigns/enroll-routes.ts";
@@ -11,6 +10,7 @@ import { testSendRoutes } from "./campaigns/test-send-routes.ts";
 import type { Config } from "./config.ts";
 import { activityRoutes } from "./contacts/activity-routes.ts";
 import { contactRoutes } from "./contacts/routes.ts";
+import { mediaRoutes } from "./conversations/media-routes.ts";
 import { credentialRoutes } from "./credentials/routes.ts";
 import { awsItself } from "./credentials/ses-setup-aws.ts";
 import { sesSetupRoutes } from "./credentials/ses-setup-routes.ts";
@@ -43,7 +43,8 @@ import { pendingMigrations } from "./storage/migrate.ts";
 import type { Database, Db } from "./storage/pool.ts";
 import type { Secrets } from "./storage/secrets.ts";
 import { suppressionRoutes } from "./suppressions/routes.ts";
-import { createBotApi, TELEGRAM_ITSELF } from "./telegram/api.ts";
+import { createFileFetch } from "./telegram/files.ts";
+import { openTelegram, type Telegram } from "./telegram/open.ts";
 import { templatePreviewRoutes } from "./templates/preview-routes.ts";
 import { templateRoutes } from "./templates/routes.ts";
 import { contactTopicRoutes } from "./topics/contact-routes.ts";
@@ -68,8 +69,8 @@ type AppParts = {
 /** How long somebody waits at the API for a mail server. */
 const SMTP_ANSWER_MS = 20_000;
 
-/** How long somebody waits at the API for one answer of Telegram. */
-const BOT_API_WITHIN_MS = 10_000;
+/** And for a whole file of Telegram. */
+const TELEGRAM_FILE_WITHIN_MS = 20_000;
 
 /** A load balancer asks often and waits shortly. */
 const READY_WITHIN_MS = 2_000;
@@ -121,7 +122,9 @@ export function assembleApp(parts: AppParts): App {
     log: logger,
   });
   trackingApp.route("/", telegramUpdateRoutes(telegramReceiver));
-  const bots = assembleBots(parts);
+  const telegram = openTelegram({ ...parts, apiRoot: config.telegramApiRoot });
+  const bots = assembleBots(parts, telegram);
+  const fetchFile = createFileFetch({ ...telegram, withinMs: TELEGRAM_FILE_WITHIN_MS });
   const resources = [
     customerRoutes(),
     importRoutes("contacts"),
@@ -151,6 +154,7 @@ export function assembleApp(parts: AppParts): App {
       tokens,
       publicUrl: config.publicUrl,
       now,
+      api: telegram.api,
     }),
     analyticsRoutes({ now }),
     progressRoutes({ now }),
@@ -158,28 +162,19 @@ export function assembleApp(parts: AppParts): App {
     enrollRoutes({ now }),
     enrollmentRoutes(),
     messageRoutes({ now }),
+    mediaRoutes({ encryptionKey, fetchFile }),
   ];
   const ready = readiness(database.db, hits);
   return createApp({ database, config, trackingApp, ready, logger, now, metrics, resources });
 }
 
-/** Telegram itself is reached like everything else; a server of one's own wherever the operator says that it is. */
-function assembleBots({ config, secrets, egress, trustedEgress, logger }: AppParts): Bots {
-  const { telegramApiRoot: apiRoot, publicUrl } = config;
-  const api = createBotApi({
-    apiRoot,
-    egress: apiRoot === TELEGRAM_ITSELF ? egress : trustedEgress,
-    withinMs: BOT_API_WITHIN_MS,
-    now: Date.now,
-    pause,
-  });
-  const randomSecret = () => randomBytes(32).toString("base64url");
+function assembleBots({ config, secrets, logger }: AppParts, { api, apiRoot }: Telegram): Bots {
   return createBots({
     api,
     apiRoot,
-    publicUrl,
+    publicUrl: config.publicUrl,
     encryptionKey: secrets.encryptionKey,
-    randomSecret,
+    randomSecret: () => randomBytes(32).toString("base64url"),
     log: logger,
   });
 }

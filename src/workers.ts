@@ -12,6 +12,7 @@ import { runMatching } from "./inbound/ses/match-waiting.ts";
 import { MAX_MAIL_BYTES } from "./inbound/ses/parse-mail.ts";
 import { runMailReading } from "./inbound/ses/read-received.ts";
 import { createObjectFetch } from "./inbound/ses/s3.ts";
+import { runReactionMatching } from "./inbound/telegram/match-waiting.ts";
 import type { Logger } from "./logger.ts";
 import { runMaintenance } from "./maintenance.ts";
 import { runSender } from "./messages/sender.ts";
@@ -22,6 +23,7 @@ import { type HitLog, startHitLog } from "./spool/hit-log.ts";
 import type { Spool } from "./spool/spool.ts";
 import { type Database, isRefusal, ping } from "./storage/pool.ts";
 import type { Secrets } from "./storage/secrets.ts";
+import { openTelegram } from "./telegram/open.ts";
 import type { Tokens } from "./tracking/token.ts";
 
 /** The event log of a process and everything that follows from what is in it. */
@@ -44,7 +46,7 @@ export type WorkersParts = {
   secrets: Secrets;
   tokens: Tokens;
   egress: Egress;
-  /** For the stand-ins of EDGR_SNS_TRUSTED_HOSTS alone. */
+  /** For the stand-ins of EDGR_SNS_TRUSTED_HOSTS and a Bot API server of one's own alone. */
   trustedEgress: Egress;
   logger: Logger;
 };
@@ -64,6 +66,7 @@ export function startWorkers(parts: WorkersParts): Workers {
     const retention = runRetention(db, () => new Date(), logger);
     const imports = runImports(db, logger);
     const matching = runMatching(db, projecting.wake, logger);
+    const matchingReactions = runReactionMatching(db, projecting.wake, logger);
     const reading = runMailReading({
       db,
       encryptionKey: secrets.encryptionKey,
@@ -85,12 +88,23 @@ export function startWorkers(parts: WorkersParts): Workers {
     });
     return {
       wake: projector.wake,
-      stop: () => stopAll([maintenance, retention, imports, matching, reading, confirming, projector]),
+      stop: () =>
+        stopAll([
+          maintenance,
+          retention,
+          imports,
+          matching,
+          matchingReactions,
+          reading,
+          confirming,
+          projector,
+        ]),
     };
   }, hasFailed);
 
   const log = createPostgresLog(pool, projecting.wake);
-  const answers = createGroupCommit<Event>((events) => log.append(events), ANSWERS);
+  const { api } = openTelegram({ ...parts, apiRoot: config.telegramApiRoot });
+  const answers = createGroupCommit<readonly Event[]>((answered) => log.append(answered.flat()), ANSWERS);
 
   // What acts on what people have done (or have not done, in time) rests while a part of that is in the spool: nobody
   // is mailed whose unsubscribe waits there, and no time runs out on an open that does.
@@ -102,6 +116,7 @@ export function startWorkers(parts: WorkersParts): Workers {
       tokens,
       publicUrl: config.publicUrl,
       encryptionKey: secrets.encryptionKey,
+      api,
       log: logger,
       now: Date.now,
       random: Math.random,

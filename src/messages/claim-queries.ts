@@ -17,8 +17,10 @@ export type ClaimedMessage = {
   nodeId: string;
   runId: string;
   contactId: string;
-  /** Empty when the contact had none when the message was queued. */
+  /** An email address, or the number of a chat; empty when the contact had none when the message was queued. */
   toAddress: string;
+  /** The contact's, whatever the channel; empty when there is none. */
+  email: string;
   contactExists: boolean;
   attempts: number;
   /** When it was claimed, to the microsecond: what tells this claim from a later one of the same message. */
@@ -118,7 +120,8 @@ async function holdDueMessages(db: Db, credential: CredentialRef, look: number):
       where c.customer_id = ${credential.customerId} and c.status = 'active'
         and exists (
           select from credential cr where cr.customer_id = ${credential.customerId}
-            and cr.id = ${credential.credentialId} and cr.status <> 'disabled')
+            and cr.id = ${credential.credentialId} and cr.status <> 'disabled'
+            and (cr.rests_until is null or cr.rests_until <= now()))
       order by m.due_at limit ${look}
     )
     select m.id, m.contact_id as "contactId", oldest.heeds_cap and (
@@ -157,12 +160,12 @@ async function takeHeldMessages(
   const { rows } = await sql<Judged>`
     with taken as materialized (
       select m.customer_id, m.id, m.campaign_id, m.version, m.node_id, m.run_id, m.enrollment_id, m.contact_id,
-        m.to_address, m.due_at
+        m.channel, m.to_address, m.due_at
       from unnest(${due.map(({ id }) => id)}::uuid[]) as h(id)
       join message m on m.customer_id = ${customerId} and m.id = h.id
     ), held as materialized (
       select m.id, m.campaign_id, c.name as campaign_name, m.version, m.node_id, m.run_id, m.contact_id, m.to_address,
-        m.due_at, ct.id is not null as contact_exists, ct.attributes, ct.tags, cu.postal_address,
+        m.due_at, ct.id is not null as contact_exists, coalesce(ct.email, '') as email, ct.attributes, ct.tags, cu.postal_address,
         en.status is distinct from 'active' as is_over,
         ${suppressedFor("m", "c")} as suppressed_for,
         case when c.quiet_from is not null
@@ -220,7 +223,7 @@ async function takeHeldMessages(
     )
     select ${customerId} as "customerId", d.id, ${credentialId} as "credentialId", d.campaign_id as "campaignId",
       d.campaign_name as "campaignName", d.version, d.node_id as "nodeId", d.run_id as "runId",
-      d.contact_id as "contactId", d.to_address as "toAddress", d.contact_exists as "contactExists", d.attempts,
+      d.contact_id as "contactId", d.to_address as "toAddress", d.email, d.contact_exists as "contactExists", d.attempts,
       d.claimed_at::text as "claimedAt", coalesce(d.attributes, '{}') as attributes,
       coalesce(d.tags, '{}') as tags, d.postal_address as "postalAddress", d.verdict,
       d.suppressed_for as "suppressedFor"
@@ -234,7 +237,7 @@ function suppressedFor(message: string, campaign: string) {
   const [m, c] = [sql.ref(message), sql.ref(campaign)];
   return sql`coalesce(
     (select min(s.reason) from suppression s
-      where s.customer_id = ${m}.customer_id and s.channel = 'email'
+      where s.customer_id = ${m}.customer_id and s.channel = ${m}.channel
         and s.address in (lower(${m}.to_address), substring(lower(${m}.to_address) from '@[^@]*$'))),
     (select 'topic' from contact_topic_left l
       where l.customer_id = ${m}.customer_id and l.contact_id = ${m}.contact_id and l.topic_id = ${c}.topic_id))`;

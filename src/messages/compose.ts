@@ -229,7 +229,11 @@ function composeBody(
   return { ok: true, html: tracked.html, text: plain.text + footer };
 }
 
-function variables({ contact, campaignName }: ContentContext, links: MessageLinks): TemplateVariables {
+/** What the templates of a message can say, whichever channel it goes through. */
+export function variables(
+  { contact, campaignName }: Pick<ContentContext, "contact" | "campaignName">,
+  links: Pick<MessageLinks, "unsubscribe" | "preferences" | "view">,
+): TemplateVariables {
   return {
     contact,
     campaign: { name: campaignName },
@@ -239,7 +243,7 @@ function variables({ contact, campaignName }: ContentContext, links: MessageLink
   };
 }
 
-function render(
+export function render(
   field: string,
   template: Template,
   values: TemplateVariables,

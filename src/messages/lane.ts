@@ -1,11 +1,10 @@
 import { setCredentialStatus } from "../credentials/queries.ts";
 import { createSchedule, type Hold, holdOf } from "../credentials/schedule.ts";
-import type { SmtpCredential } from "../credentials/schema.ts";
 import { createSignal } from "../signal.ts";
+import type { Outlet } from "./channel.ts";
 import { type ClaimedMessage, claimMessages } from "./claim-queries.ts";
-import { type DeliverDeps, deliverMessage, type NodeCache } from "./deliver.ts";
+import { type DeliverDeps, deliverMessage } from "./deliver.ts";
 import type { RateLimit } from "./rate-limit.ts";
-import { openSmtpChannel } from "./smtp.ts";
 
 export type Lane = {
   wake(): void;
@@ -35,20 +34,13 @@ const MAX_LIFE_MS = 60_000;
 const WIDE_LOOK = 200;
 
 /** Sends what is due through one credential, at its rate and over its connections, until there is no more. */
-export function runLane(
-  credential: SmtpCredential,
-  worker: number,
-  rate: RateLimit,
-  deps: DeliverDeps,
-): Lane {
+export function runLane(outlet: Outlet, worker: number, rate: RateLimit, deps: DeliverDeps): Lane {
   const signal = createSignal();
-  const channel = openSmtpChannel(credential);
-  const nodes: NodeCache = new Map();
+  const { customerId, credentialId, maxInHand } = outlet;
+  const channel = outlet.open();
   const inHand = new Set<Promise<void>>();
-  // No more than there are connections: what waits in the process when it dies would be uncertain without need.
-  const maxInHand = credential.settings.maxConnections;
   const endsAt = deps.now() + MAX_LIFE_MS;
-  const schedule = createSchedule(credential.settings);
+  const schedule = createSchedule(outlet.schedule);
   let stopping = false;
   let hold: Hold | null = null;
   let isPuttingOff = false;
@@ -87,7 +79,7 @@ export function runLane(
     const ceiling = schedule.ceiling(day);
     const { messages, left, isFull } = await claimMessages(
       deps.db,
-      { customerId: credential.customerId, credentialId: credential.id },
+      { customerId, credentialId },
       { worker, limit: granted, look: isPuttingOff ? Math.max(granted, WIDE_LOOK) : granted, day, ceiling },
     );
     rate.giveBack(granted - messages.length);
@@ -107,11 +99,16 @@ export function runLane(
   }
 
   async function deliver(message: ClaimedMessage): Promise<void> {
-    const outcome = await deliverMessage(message, credential, channel, nodes, deps);
-    if (outcome?.kind === "unreachable") {
+    const outcome = await deliverMessage(message, channel, deps);
+    if (outcome === null) return;
+    const isOutage = outcome.kind === "uncertain" && outcome.isOutage;
+    if (outcome.kind === "unreachable" || isOutage) {
       unreachable = outcome.reason;
       await report("failing", outcome.reason);
-    } else if (outcome !== null && outcome.kind !== "uncertain") {
+    } else if (outcome.kind === "resting") {
+      // The queue says until when: the next lane opens then.
+      stopping = true;
+    } else if (outcome.kind !== "uncertain") {
       await report("active", null);
     }
   }
@@ -119,7 +116,7 @@ export function runLane(
   async function report(status: "active" | "failing", reason: string | null): Promise<void> {
     if (reported === status) return;
     reported = status;
-    await setCredentialStatus(deps.db, credential.customerId, credential.id, status, reason).catch((error) =>
+    await setCredentialStatus(deps.db, customerId, credentialId, status, reason).catch((error) =>
       deps.log.warn({ err: error }, "sender: could not note how a credential does"),
     );
   }

@@ -135,7 +135,7 @@ describe("claiming", () => {
     await queue();
     const withWork = await listCredentialsWithWork(database.db);
     expect(withWork.filter((ref) => ref.customerId === customerId)).toEqual([
-      { customerId, credentialId, revision: expect.any(String) },
+      { customerId, credentialId, type: "smtp", revision: expect.any(String) },
     ]);
   });
 

@@ -6,7 +6,7 @@ import type { Db } from "../storage/pool.ts";
 export type CredentialRef = { customerId: string; credentialId: string };
 
 /** `revision` changes with the credential's settings. */
-export type CredentialWork = CredentialRef & { revision: string };
+export type CredentialWork = CredentialRef & { type: "smtp" | "telegram"; revision: string };
 
 /**
  * Whether a message is in the queue and in nobody's hands, for looking up messages by their key. It is put so that
@@ -24,7 +24,8 @@ export function isWaitingToBeSent(message: string) {
  */
 export async function listCredentialsWithWork(db: Db): Promise<CredentialWork[]> {
   const { rows } = await sql<CredentialWork>`
-    select cr.customer_id as "customerId", cr.id as "credentialId", cr.updated_at::text as revision
+    select cr.customer_id as "customerId", cr.id as "credentialId", cr.type,
+      cr.updated_at::text as revision
     from credential cr
     cross join lateral (
       select from campaign c
@@ -37,7 +38,7 @@ export async function listCredentialsWithWork(db: Db): Promise<CredentialWork[]>
       where c.customer_id = cr.customer_id and c.status = 'active'
       limit 1
     ) as work
-    where cr.type = 'smtp' and cr.status <> 'disabled'`.execute(db);
+    where cr.status <> 'disabled' and (cr.rests_until is null or cr.rests_until <= now())`.execute(db);
   return rows;
 }
 
@@ -134,7 +135,7 @@ export async function reportUncertainMessages(db: Db): Promise<number> {
     )
     insert into event_log (customer_id, id, type, at, campaign_id, run_id, message_id, contact_id, data)
     select m.customer_id, new_id(), 'message_uncertain', now(), m.campaign_id, m.run_id, m.id, m.contact_id,
-      jsonb_build_object('reason', 'EDGR was interrupted while it handed this message to the mail server. '
+      jsonb_build_object('reason', 'EDGR was interrupted while it handed this message over. '
         || 'It may have been sent, so it is not sent again.')
     from lost join message m on m.customer_id = lost.customer_id and m.id = lost.id`.execute(db);
   return Number(result.numAffectedRows ?? 0);

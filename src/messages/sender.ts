@@ -1,23 +1,26 @@
 import { createHash } from "node:crypto";
 import type pg from "pg";
 import { findSmtpCredential, setCredentialStatus } from "../credentials/queries.ts";
-import type { SmtpCredential } from "../credentials/schema.ts";
+import { openBot } from "../credentials/telegram-queries.ts";
 import { createSignal } from "../signal.ts";
 import { LOCKS } from "../storage/locks.ts";
 import type { Database } from "../storage/pool.ts";
+import type { Outlet } from "./channel.ts";
+import { type ChatRates, createChatRates } from "./chat-rates.ts";
 import type { DeliverDeps } from "./deliver.ts";
 import { type Lane, type LaneEnd, runLane } from "./lane.ts";
 import {
-  type CredentialRef,
   type CredentialWork,
   failOrphanedMessages,
   listCredentialsWithWork,
   reportUncertainMessages,
   sumTallies,
 } from "./queries.ts";
+import { type EmailDeps, emailOutlet } from "./send-email.ts";
+import { type TelegramDeps, telegramOutlet } from "./send-telegram.ts";
 import { createStandings, type Standing } from "./standing.ts";
 
-export type SenderDeps = DeliverDeps & { database: Database };
+export type SenderDeps = DeliverDeps & EmailDeps & TelegramDeps & { database: Database };
 
 export type Sender = {
   /** Says that messages may have been queued. */
@@ -38,6 +41,7 @@ export function runSender(deps: SenderDeps): Sender {
   const signal = createSignal();
   const lanes = new Map<string, Lane & { revision: string }>();
   const standings = createStandings(deps);
+  const chats = new Map<string, ChatRates>();
   let stopping = false;
   let failures: unknown[] = [];
 
@@ -100,13 +104,13 @@ export function runSender(deps: SenderDeps): Sender {
     const { rows } = await holder.query("select pg_try_advisory_lock($1, $2) as held", lock);
     if (rows[0]?.held !== true) return;
     const unlock = () => holder.query("select pg_advisory_unlock($1, $2)", lock);
-    const credential = await readCredential(ref).catch((error: unknown) => unreadable(ref, key, error));
-    if (credential === null) {
+    const outlet = await openOutlet(ref, key).catch((error: unknown) => unreadable(ref, key, error));
+    if (outlet === null) {
       await unlock();
       return;
     }
-    const standing = standings.of(key, credential.settings.rateLimitPerSecond, ref.revision);
-    const lane = runLane(credential, worker, standing.rate, deps);
+    const standing = standings.of(key, outlet.perSecond, ref.revision);
+    const lane = runLane(outlet, worker, standing.rate, deps);
     lanes.set(key, { ...lane, revision: ref.revision });
     void lane.ended.then((end) => {
       lanes.delete(key);
@@ -116,8 +120,18 @@ export function runSender(deps: SenderDeps): Sender {
     });
   }
 
-  function readCredential({ customerId, credentialId }: CredentialRef): Promise<SmtpCredential | null> {
-    return findSmtpCredential(deps.db, deps.encryptionKey, customerId, credentialId);
+  /** @returns null when the credential is gone meanwhile */
+  async function openOutlet(ref: CredentialWork, key: string): Promise<Outlet | null> {
+    const { customerId, credentialId } = ref;
+    if (ref.type === "smtp") {
+      const credential = await findSmtpCredential(deps.db, deps.encryptionKey, customerId, credentialId);
+      return credential === null ? null : emailOutlet(credential, deps);
+    }
+    const bot = await openBot(deps.db, deps.encryptionKey, customerId, credentialId, { lock: false });
+    if (bot === null) return null;
+    const rates = chats.get(key) ?? createChatRates();
+    chats.set(key, rates);
+    return telegramOutlet(customerId, bot, rates, deps);
   }
 
   // One customer's credential that another key sealed must not stop everybody's mail.

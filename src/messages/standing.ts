@@ -52,7 +52,7 @@ export function createStandings({ now, random, log }: StandingDeps): Standings {
       } else if (end.kind === "held") {
         standing.restUntilMs = Math.min(end.hold.untilMs, now() + HOLD_MAX_MS);
       } else {
-        log.warn({ reason: end.reason }, "sender: a mail server can't be used for now");
+        log.warn({ reason: end.reason }, "sender: a credential can't be used for now");
         standing.restUntilMs = now() + standing.outageMs * (0.8 + 0.4 * random());
         standing.outageMs = Math.min(standing.outageMs * 2, OUTAGE_MAX_MS);
       }

@@ -47,7 +47,7 @@ export async function startRuns(db: Db): Promise<void> {
       insert into node_run (customer_id, id, enrollment_id, contact_id, campaign_id, version, node_id, node_type,
         round, recipient_domain, status, due_at, created_at, finished_at)
       select s.customer_id, new_id(), s.enrollment_id, s.contact_id, s.campaign_id, s.version, s.node_id, n.type,
-        s.round, case n.type when 'message' then lower(substring(c.email from '[^@]*$')) end,
+        s.round, case n.channel when 'email' then lower(substring(c.email from '[^@]*$')) end,
         case n.type when 'message' then 'running' when 'exit' then 'completed' else 'waiting' end,
         case
           when n.type in ('message', 'exit') then null
@@ -67,8 +67,9 @@ export async function startRuns(db: Db): Promise<void> {
     ), ${countStartedRuns}, queued as (
       insert into message (customer_id, id, direction, channel, campaign_id, version, node_id, run_id,
         enrollment_id, contact_id, credential_id, to_address)
-      select r.customer_id, new_id(), 'outbound', 'email', r.campaign_id, r.version, r.node_id, r.id,
-        r.enrollment_id, r.contact_id, n.credential_id, coalesce(c.email, '')
+      select r.customer_id, new_id(), 'outbound', n.channel, r.campaign_id, r.version, r.node_id, r.id,
+        r.enrollment_id, r.contact_id, n.credential_id,
+        coalesce(case n.channel when 'telegram' then c.telegram_chat_id::text else c.email end, '')
       from started r
       join campaign_node n on n.customer_id = r.customer_id and n.campaign_id = r.campaign_id
         and n.version = r.version and n.node_id = r.node_id

@@ -1,0 +1,102 @@
+import type { SmtpCredential } from "../credentials/schema.ts";
+import { createReplyAddresses } from "../inbound/ses/reply-address.ts";
+import type { Db } from "../storage/pool.ts";
+import type { Tokens } from "../tracking/token.ts";
+import { type Composed, type Outcome, type Outlet, refused } from "./channel.ts";
+import type { ClaimedMessage } from "./claim-queries.ts";
+import { createCompiledNodes } from "./compiled-nodes.ts";
+import { type ComposedEmail, compileEmail, composeEmail } from "./compose.ts";
+import { emailNode } from "./email-node.ts";
+import { openSmtpChannel } from "./smtp.ts";
+import type { SendOutcome } from "./smtp-outcome.ts";
+
+export type EmailDeps = {
+  db: Db;
+  tokens: Tokens;
+  publicUrl: string;
+  /** Signs the addresses that answers go to. */
+  encryptionKey: Buffer;
+  now: () => number;
+};
+
+type Email = { ok: true; email: ComposedEmail } | { ok: false; reason: string };
+
+/** A mail server, with no more in hand than there are connections to it. */
+export function emailOutlet(credential: SmtpCredential, deps: EmailDeps): Outlet {
+  const { customerId, id, settings } = credential;
+  return {
+    customerId,
+    credentialId: id,
+    perSecond: settings.rateLimitPerSecond,
+    maxInHand: settings.maxConnections,
+    schedule: settings,
+    open() {
+      const smtp = openSmtpChannel(credential);
+      const compose = createCompose(credential, deps);
+      return {
+        close: smtp.close,
+        async compose(message): Promise<Composed> {
+          const composed = await compose(message);
+          if (!composed.ok) return { ok: false, outcome: refused(composed.reason) };
+          const { email } = composed;
+          return { ok: true, send: async () => outcomeOf(await smtp.send(email), email) };
+        },
+      };
+    },
+  };
+}
+
+function createCompose(credential: SmtpCredential, deps: EmailDeps) {
+  const compiledNode = createCompiledNodes(deps.db, (settings) =>
+    compileEmail(emailNode(settings, credential)),
+  );
+  const { configurationSet = null, replyDomain = null } = credential.settings.ses ?? {};
+  const replyAddresses = createReplyAddresses(deps.encryptionKey);
+  const replyAddressOf = ({ customerId, id }: ClaimedMessage) =>
+    replyDomain === null ? null : replyAddresses.addressOf({ customerId, messageId: id }, replyDomain);
+
+  async function campaignEmail(message: ClaimedMessage): Promise<Email> {
+    const node = await compiledNode(message);
+    if (!node.ok) return { ok: false, reason: `${node.field}: ${node.reason}` };
+    const composed = composeEmail(node.email, {
+      ids: {
+        customerId: message.customerId,
+        campaignId: message.campaignId,
+        nodeId: message.nodeId,
+        runId: message.runId,
+        messageId: message.id,
+      },
+      contact: { email: message.toAddress, attributes: message.attributes, tags: message.tags },
+      campaignName: message.campaignName,
+      publicUrl: deps.publicUrl,
+      postalAddress: message.postalAddress,
+      configurationSet,
+      replyAddress: replyAddressOf(message),
+      tokens: deps.tokens,
+      now: deps.now(),
+    });
+    return composed.ok ? composed : { ok: false, reason: `${composed.field}: ${composed.reason}` };
+  }
+
+  return async (message: ClaimedMessage): Promise<Email> => {
+    if (!message.contactExists) return { ok: false, reason: "The contact was deleted." };
+    if (message.toAddress === "") return { ok: false, reason: "The contact has no email address." };
+    return campaignEmail(message);
+  };
+}
+
+function outcomeOf(sent: SendOutcome, { subject }: ComposedEmail): Outcome {
+  switch (sent.kind) {
+    case "sent": {
+      const data = { subject, providerMessageId: sent.providerMessageId };
+      return { kind: "sent", facts: [{ type: "message_sent", data }] };
+    }
+    case "refused":
+      return refused(sent.reason);
+    case "uncertain":
+      return { ...sent, isOutage: false };
+    case "later":
+    case "unreachable":
+      return sent;
+  }
+}
