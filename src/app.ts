@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { analyticsRoutes } from "./campaigns/analytics-routes.ts";
 import { doubleOptInRoutes } from "./campaigns/double-opt-in-routes.ts";
 import { enrollRoutes } from "./campaigns/enroll-routes.ts";
@@ -14,7 +13,6 @@ import { mediaRoutes } from "./conversations/media-routes.ts";
 import { credentialRoutes } from "./credentials/routes.ts";
 import { awsItself } from "./credentials/ses-setup-aws.ts";
 import { sesSetupRoutes } from "./credentials/ses-setup-routes.ts";
-import { type Bots, createBots } from "./credentials/telegram.ts";
 import { botWebhookRoutes } from "./credentials/telegram-webhook-routes.ts";
 import { customerRoutes } from "./customers/routes.ts";
 import type { Egress } from "./egress/client.ts";
@@ -36,6 +34,7 @@ import { telegramUpdateRoutes } from "./inbound/telegram/routes.ts";
 import type { Logger } from "./logger.ts";
 import { messageRoutes } from "./messages/routes.ts";
 import { viewMessage } from "./messages/view.ts";
+import { openBots } from "./open-bots.ts";
 import { segmentRoutes } from "./segments/routes.ts";
 import { within } from "./spool/failover.ts";
 import type { HitLog } from "./spool/hit-log.ts";
@@ -44,7 +43,7 @@ import type { Database, Db } from "./storage/pool.ts";
 import type { Secrets } from "./storage/secrets.ts";
 import { suppressionRoutes } from "./suppressions/routes.ts";
 import { createFileFetch } from "./telegram/files.ts";
-import { openTelegram, type Telegram } from "./telegram/open.ts";
+import { openTelegram } from "./telegram/open.ts";
 import { templatePreviewRoutes } from "./templates/preview-routes.ts";
 import { templateRoutes } from "./templates/routes.ts";
 import { contactTopicRoutes } from "./topics/contact-routes.ts";
@@ -123,7 +122,7 @@ export function assembleApp(parts: AppParts): App {
   });
   trackingApp.route("/", telegramUpdateRoutes(telegramReceiver));
   const telegram = openTelegram({ ...parts, apiRoot: config.telegramApiRoot });
-  const bots = assembleBots(parts, telegram);
+  const bots = openBots(parts, telegram);
   const fetchFile = createFileFetch({ ...telegram, withinMs: TELEGRAM_FILE_WITHIN_MS });
   const resources = [
     customerRoutes(),
@@ -166,17 +165,6 @@ export function assembleApp(parts: AppParts): App {
   ];
   const ready = readiness(database.db, hits);
   return createApp({ database, config, trackingApp, ready, logger, now, metrics, resources });
-}
-
-function assembleBots({ config, secrets, logger }: AppParts, { api, apiRoot }: Telegram): Bots {
-  return createBots({
-    api,
-    apiRoot,
-    publicUrl: config.publicUrl,
-    encryptionKey: secrets.encryptionKey,
-    randomSecret: () => randomBytes(32).toString("base64url"),
-    log: logger,
-  });
 }
 
 /**

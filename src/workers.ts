@@ -2,6 +2,7 @@ import { runEnrolls } from "./campaigns/run-enrolls.ts";
 import { runSteps } from "./campaigns/run-steps.ts";
 import { runWebhooks } from "./campaigns/run-webhooks.ts";
 import type { Config } from "./config.ts";
+import { runBotMoves } from "./credentials/telegram-moves.ts";
 import type { Egress } from "./egress/client.ts";
 import type { Event } from "./events/event.ts";
 import { createGroupCommit } from "./events/group-commit.ts";
@@ -16,6 +17,7 @@ import { runReactionMatching } from "./inbound/telegram/match-waiting.ts";
 import type { Logger } from "./logger.ts";
 import { runMaintenance } from "./maintenance.ts";
 import { runSender } from "./messages/sender.ts";
+import { openBots } from "./open-bots.ts";
 import { createPausable } from "./pausable.ts";
 import { runProjector } from "./projector/run-projector.ts";
 import { runRetention } from "./retention.ts";
@@ -59,6 +61,7 @@ export function startWorkers(parts: WorkersParts): Workers {
   const { config, database, hitDatabase, spool, secrets, tokens, egress, logger } = parts;
   const { db, pool } = database;
   let { arrive } = parts;
+  const telegram = openTelegram({ ...parts, apiRoot: config.telegramApiRoot });
   const hasFailed = (error: unknown) => logger.error({ err: error }, "workers: could not begin or end");
   const projecting = createPausable(() => {
     const projector = runProjector(db, () => acting.wake(), logger);
@@ -86,6 +89,7 @@ export function startWorkers(parts: WorkersParts): Workers {
       now: Date.now,
       log: logger,
     });
+    const moves = runBotMoves({ db, bots: openBots(parts, telegram), log: logger });
     return {
       wake: projector.wake,
       stop: () =>
@@ -97,13 +101,13 @@ export function startWorkers(parts: WorkersParts): Workers {
           matchingReactions,
           reading,
           confirming,
+          moves,
           projector,
         ]),
     };
   }, hasFailed);
 
   const log = createPostgresLog(pool, projecting.wake);
-  const { api } = openTelegram({ ...parts, apiRoot: config.telegramApiRoot });
   const answers = createGroupCommit<readonly Event[]>((answered) => log.append(answered.flat()), ANSWERS);
 
   // What acts on what people have done (or have not done, in time) rests while a part of that is in the spool: nobody
@@ -116,7 +120,7 @@ export function startWorkers(parts: WorkersParts): Workers {
       tokens,
       publicUrl: config.publicUrl,
       encryptionKey: secrets.encryptionKey,
-      api,
+      api: telegram.api,
       log: logger,
       now: Date.now,
       random: Math.random,

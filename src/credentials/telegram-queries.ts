@@ -71,6 +71,23 @@ export async function findBotByTelegramId(
   return rows[0] ?? null;
 }
 
+/**
+ * The bots, of all customers, whose updates were led elsewhere than to `prefix` and the credential's id: there are no
+ * more of them than there are bots.
+ */
+export async function selectMovedBots(
+  db: Db,
+  prefix: string,
+): Promise<{ customerId: string; credentialId: string; webhookUrl: string }[]> {
+  const { rows } = await sql<{ customerId: string; credentialId: string; webhookUrl: string }>`
+    select customer_id as "customerId", id as "credentialId", settings->>'webhookUrl' as "webhookUrl"
+    from credential
+    where type = 'telegram' and status <> 'disabled' and webhook_secret is not null
+      and settings->>'webhookUrl' <> ${prefix} || id::text
+    order by id`.execute(db);
+  return rows;
+}
+
 export async function insertBot(
   db: Db,
   encryptionKey: Buffer,

@@ -65,6 +65,9 @@ export function createBots({ api, apiRoot, publicUrl, encryptionKey, randomSecre
   };
 
   return {
+    /** Where this installation takes the updates of the bot of a credential. */
+    webhookUrl,
+
     /**
      * Checks the token, keeps it and has Telegram deliver here; all of it or nothing. A delivery that comes before the
      * commit is refused, and comes again.

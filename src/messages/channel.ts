@@ -51,3 +51,8 @@ export type Outcome =
 export function refused(reason: string, ...more: Fact[]): Refused {
   return { kind: "refused", reason, facts: [{ type: "message_failed", data: { reason } }, ...more] };
 }
+
+/** What the links of a message say of it. */
+export function idsOf({ id, customerId, campaignId, nodeId, runId }: ClaimedMessage) {
+  return { customerId, campaignId, nodeId, runId, messageId: id };
+}

@@ -2,7 +2,7 @@ import type { SmtpCredential } from "../credentials/schema.ts";
 import { createReplyAddresses } from "../inbound/ses/reply-address.ts";
 import type { Db } from "../storage/pool.ts";
 import type { Tokens } from "../tracking/token.ts";
-import { type Composed, type Outcome, type Outlet, refused } from "./channel.ts";
+import { type Composed, idsOf, type Outcome, type Outlet, refused } from "./channel.ts";
 import type { ClaimedMessage } from "./claim-queries.ts";
 import { createCompiledNodes } from "./compiled-nodes.ts";
 import { type ComposedEmail, compileEmail, composeEmail } from "./compose.ts";
@@ -59,13 +59,7 @@ function createCompose(credential: SmtpCredential, deps: EmailDeps) {
     const node = await compiledNode(message);
     if (!node.ok) return { ok: false, reason: `${node.field}: ${node.reason}` };
     const composed = composeEmail(node.email, {
-      ids: {
-        customerId: message.customerId,
-        campaignId: message.campaignId,
-        nodeId: message.nodeId,
-        runId: message.runId,
-        messageId: message.id,
-      },
+      ids: idsOf(message),
       contact: { email: message.toAddress, attributes: message.attributes, tags: message.tags },
       campaignName: message.campaignName,
       publicUrl: deps.publicUrl,

@@ -5,7 +5,7 @@ import type { BotApi, SentTelegram } from "../telegram/api.ts";
 import type { TelegramContent } from "../telegram/content.ts";
 import type { BotApiFailed } from "../telegram/failure.ts";
 import type { Tokens } from "../tracking/token.ts";
-import { type Composed, type Outcome, type Outlet, refused } from "./channel.ts";
+import { type Composed, idsOf, type Outcome, type Outlet, refused } from "./channel.ts";
 import type { ChatRates } from "./chat-rates.ts";
 import type { ClaimedMessage } from "./claim-queries.ts";
 import { createCompiledNodes } from "./compiled-nodes.ts";
@@ -71,13 +71,7 @@ function createCompose(deps: TelegramDeps): (message: ClaimedMessage) => Promise
     const node = await compiledNode(message);
     if (!node.ok) return { ok: false, reason: `${node.field}: ${node.reason}` };
     const composed = composeTelegram(node.telegram, {
-      ids: {
-        customerId: message.customerId,
-        campaignId: message.campaignId,
-        nodeId: message.nodeId,
-        runId: message.runId,
-        messageId: message.id,
-      },
+      ids: idsOf(message),
       contact: { email: message.email, attributes: message.attributes, tags: message.tags },
       campaignName: message.campaignName,
       publicUrl: deps.publicUrl,
