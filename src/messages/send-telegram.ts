@@ -126,8 +126,8 @@ async function fail(
   const outcome = failedOutcome(failed, chatId, message.attempts);
   const { retryAfterMs, migratedTo } = failed;
   if (outcome.kind === "resting" && retryAfterMs !== null) {
-    log.warn({ credentialId: message.credentialId, retryAfterMs }, "sender: a bot was told to pause");
     await untilDone(() => restBot(db, message, retryAfterMs), log);
+    log.warn({ credentialId: message.credentialId, retryAfterMs }, "sender: a bot was told to pause");
   }
   if (outcome.kind === "readdressed" && migratedTo !== null) {
     await untilDone(() => moveChat(db, message, migratedTo), log);
