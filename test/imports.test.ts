@@ -130,15 +130,6 @@ const PURE = new Set([
   "imports/waves.ts",
   "exports/contact-columns.ts",
   "exports/csv.ts",
-  "webhooks/told.ts",
-  "webhooks/render.ts",
-  "webhooks/digest-defaults.ts",
-  "webhooks/format/custom.ts",
-  "webhooks/format/cut.ts",
-  "webhooks/format/discord.ts",
-  "webhooks/format/saying.ts",
-  "webhooks/format/slack.ts",
-  "webhooks/format/voices.ts",
 ]);
 
 const IO = /^(pg|kysely|hono|nodemailer|smtp-server|node:(?!(?:crypto|url)$)|bun)/;

@@ -1,9 +1,8 @@
 import { type Kysely, sql } from "kysely";
 
-/** Messages of bots: what was sent into which chat, in campaigns and by people who reply. */
+/** Messages of bots: what was sent into which chat. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await nodes(db);
-  await replies(db);
   await resting(db);
   await outboundTelegram(db);
 }
@@ -15,13 +14,6 @@ async function nodes(db: Kysely<unknown>): Promise<void> {
       generated always as (case type when 'message' then coalesce(settings ->> 'channel', 'email') end) stored`.execute(
     db,
   );
-}
-
-/** What people have written is of no campaign, goes before all campaigns, and there is never much of it. */
-async function replies(db: Kysely<unknown>): Promise<void> {
-  await sql`
-    create index message_reply_queue on message (customer_id, credential_id, due_at)
-    where status = 'queued' and claimed_by is null and campaign_id is null`.execute(db);
 }
 
 /** Until when a bot has been told to send nothing (429), whichever process sends for it. */
