@@ -121,6 +121,7 @@ const PURE = new Set([
   "messages/text.ts",
   "messages/retry.ts",
   "messages/rate-limit.ts",
+  "messages/answer-reason.ts",
   "messages/smtp-outcome.ts",
   "messages/status.ts",
   "imports/split.ts",

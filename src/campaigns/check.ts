@@ -5,7 +5,7 @@ import type { Db } from "../storage/pool.ts";
 import { needsPreparing, prepareHtml, templateNames } from "../templates/prepare.ts";
 import { holdLibrary } from "../templates/queries.ts";
 import { holdTopic } from "./campaign-queries.ts";
-import { bodyOf } from "./message-body.ts";
+import { type Body, bodyOf } from "./message-body.ts";
 import type { Campaign, MessageNode, Node, TelegramMessageNode } from "./schema.ts";
 import { markupProblem } from "./telegram-problems.ts";
 import { validateCampaign } from "./validate.ts";
@@ -69,22 +69,23 @@ async function bodyProblems(
   customerId: string,
   messages: readonly NumberedMessage[],
 ): Promise<FieldProblem[]> {
-  const bodies = messages.map(({ node }) => bodyOf(node));
+  const written = messages.map(({ node, field }) => ({ node, field, body: bodyOf(node) }));
+  const bodies = written.map(({ body }) => body);
   const names = bodies.flatMap(({ html }) => templateNames(html));
   const library = await holdLibrary(db, customerId, names);
   const prepared = await prepareHtml(bodies, library);
-  return messages.flatMap(({ node, field }, index) => {
-    const [body, result] = [bodyOf(node), prepared[index]];
+  return written.flatMap(({ node, field, body }, index) => {
+    const result = prepared[index];
     if (result === undefined) return [];
-    const reason = result.ok ? preparedProblem(node, result.html) : `: ${result.reason}`;
+    const reason = result.ok ? preparedProblem(node, body, result.html) : `: ${result.reason}`;
     if (reason === null) return [];
     return [{ field: `${field}.${body.field}`, reason: `the ${body.field} of node "${node.id}"${reason}` }];
   });
 }
 
 /** What templates bring into a text of Telegram; what is written itself, `validateCampaign` has looked at. */
-function preparedProblem(node: MessageNode, html: string): string | null {
-  if (node.channel !== "telegram" || !needsPreparing(bodyOf(node))) return null;
+function preparedProblem(node: MessageNode, body: Body, html: string): string | null {
+  if (node.channel !== "telegram" || !needsPreparing(body)) return null;
   const reason = markupProblem(html, node.photo !== null);
   return reason === null ? null : `, with its templates, ${reason}`;
 }

@@ -2,17 +2,18 @@ import { z } from "zod";
 import { AppError } from "../errors.ts";
 import type { Db } from "../storage/pool.ts";
 import type { Library } from "../templates/expand.ts";
-import { needsPreparing, prepareHtml, templateNames, type Written } from "../templates/prepare.ts";
+import { needsPreparing, prepareHtml, templateNames } from "../templates/prepare.ts";
 import { findLibrary } from "../templates/queries.ts";
 import type { CompiledNode } from "./graph.ts";
+import { type Body, bodyOf } from "./message-body.ts";
 
-const written = z.union([
+const written = z.discriminatedUnion("channel", [
+  z.object({ channel: z.literal("email"), format: z.enum(["html", "mjml"]), html: z.string() }),
   z.object({ channel: z.literal("telegram"), text: z.string() }),
-  z.object({ format: z.enum(["html", "mjml"]), html: z.string() }),
 ]);
 
-/** `compiled`: the setting that holds what was made of it. */
-type WrittenBody = Written & { field: "html" | "text"; compiled: "compiledHtml" | "compiledText" };
+/** The setting that holds what was made of a body. */
+const COMPILED = { html: "compiledHtml", text: "compiledText" } as const;
 
 type Frozen = { nodes: CompiledNode[]; library: Library };
 
@@ -25,23 +26,23 @@ export async function freezeTemplates(
   customerId: string,
   nodes: readonly CompiledNode[],
 ): Promise<Frozen> {
-  const names = nodes.flatMap((node) => (node.type === "message" ? templateNames(bodyOf(node).html) : []));
+  const names = nodes.flatMap((node) => (node.type === "message" ? templateNames(writtenIn(node).html) : []));
   const library = await findLibrary(db, customerId, names);
   return { nodes: nodes.map((node) => withPartials(node, library)), library };
 }
 
 /** Messages with what is sent of them (`compiledHtml`, `compiledText`), where that is not what is written as it is. */
 export async function compileMessages({ nodes, library }: Frozen): Promise<CompiledNode[]> {
-  const messages = nodes.filter((node) => node.type === "message" && needsPreparing(bodyOf(node)));
-  const prepared = await prepareHtml(messages.map(bodyOf), library);
+  const messages = nodes.filter((node) => node.type === "message" && needsPreparing(writtenIn(node)));
+  const prepared = await prepareHtml(messages.map(writtenIn), library);
   const results = new Map(messages.map((node, index) => [node.nodeId, prepared[index]]));
   return nodes.map((node) => {
     const result = results.get(node.nodeId);
     if (result === undefined) return node;
-    const { field, compiled } = bodyOf(node);
+    const { field } = writtenIn(node);
     if (!result.ok)
       throw new AppError("conflict", `The ${field} of node "${node.nodeId}": ${result.reason}.`);
-    return { ...node, settings: { ...node.settings, [compiled]: result.html } };
+    return { ...node, settings: { ...node.settings, [COMPILED[field]]: result.html } };
   });
 }
 
@@ -56,13 +57,10 @@ function withPartials(node: CompiledNode, library: Library): CompiledNode {
       add(used.source);
     }
   };
-  add(bodyOf(node).html);
+  add(writtenIn(node).html);
   return Object.keys(partials).length === 0 ? node : { ...node, settings: { ...node.settings, partials } };
 }
 
-function bodyOf(node: CompiledNode): WrittenBody {
-  const settings = written.parse(node.settings);
-  return "text" in settings
-    ? { field: "text", compiled: "compiledText", format: "html", html: settings.text }
-    : { field: "html", compiled: "compiledHtml", ...settings };
+function writtenIn(node: CompiledNode): Body {
+  return bodyOf(written.parse(node.settings));
 }

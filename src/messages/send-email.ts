@@ -55,7 +55,9 @@ function createCompose(credential: SmtpCredential, deps: EmailDeps) {
   const replyAddressOf = ({ customerId, id }: ClaimedMessage) =>
     replyDomain === null ? null : replyAddresses.addressOf({ customerId, messageId: id }, replyDomain);
 
-  async function campaignEmail(message: ClaimedMessage): Promise<Email> {
+  return async (message: ClaimedMessage): Promise<Email> => {
+    if (!message.contactExists) return { ok: false, reason: "The contact was deleted." };
+    if (message.toAddress === "") return { ok: false, reason: "The contact has no email address." };
     const node = await compiledNode(message);
     if (!node.ok) return { ok: false, reason: `${node.field}: ${node.reason}` };
     const composed = composeEmail(node.email, {
@@ -70,12 +72,6 @@ function createCompose(credential: SmtpCredential, deps: EmailDeps) {
       now: deps.now(),
     });
     return composed.ok ? composed : { ok: false, reason: `${composed.field}: ${composed.reason}` };
-  }
-
-  return async (message: ClaimedMessage): Promise<Email> => {
-    if (!message.contactExists) return { ok: false, reason: "The contact was deleted." };
-    if (message.toAddress === "") return { ok: false, reason: "The contact has no email address." };
-    return campaignEmail(message);
   };
 }
 

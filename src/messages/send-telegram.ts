@@ -67,7 +67,9 @@ export function telegramOutlet(
 function createCompose(deps: TelegramDeps): (message: ClaimedMessage) => Promise<Said> {
   const compiledNode = createCompiledNodes(deps.db, (settings) => compileTelegram(telegramNode(settings)));
 
-  async function campaignContent(message: ClaimedMessage): Promise<Said> {
+  return async (message) => {
+    if (!message.contactExists) return { ok: false, reason: "The contact was deleted." };
+    if (message.toAddress === "") return { ok: false, reason: "The contact has no Telegram chat." };
     const node = await compiledNode(message);
     if (!node.ok) return { ok: false, reason: `${node.field}: ${node.reason}` };
     const composed = composeTelegram(node.telegram, {
@@ -79,12 +81,6 @@ function createCompose(deps: TelegramDeps): (message: ClaimedMessage) => Promise
       now: deps.now(),
     });
     return composed.ok ? composed : { ok: false, reason: `${composed.field}: ${composed.reason}` };
-  }
-
-  return async (message) => {
-    if (!message.contactExists) return { ok: false, reason: "The contact was deleted." };
-    if (message.toAddress === "") return { ok: false, reason: "The contact has no Telegram chat." };
-    return campaignContent(message);
   };
 }
 

@@ -1,3 +1,5 @@
+import { storableReason } from "./answer-reason.ts";
+
 /**
  * What became of handing one message to a mail server.
  * `sent`: accepted. `refused`: the server said no for good. `later`: the server asked to try this message again.
@@ -40,11 +42,9 @@ const ACCOUNT_REPLIES = [
   /^4\d\d.*too many concurrent/i,
 ];
 
-const MAX_REASON_CHARS = 1_000;
-
 /** Classifies a failed hand-over; replies of servers are those of RFC 5321 and Amazon SES's SMTP interface. */
 export function classifyFailure(failure: SmtpFailure): SendOutcome {
-  const reason = storable(failure.response ?? failure.message);
+  const reason = storableReason(failure.response ?? failure.message);
   const reply = failure.responseCode;
   const isNo = reply !== null && reply >= 400;
   if (failure.contentTaken && !isNo) return { kind: "uncertain", reason };
@@ -58,9 +58,4 @@ export function classifyFailure(failure: SmtpFailure): SendOutcome {
 /** The id a server gives in its reply to DATA; Amazon SES answers `250 Ok <id>`, others put it somewhere. */
 export function providerMessageId(response: string): string | null {
   return /^250 (?:\d\.\d\.\d )?Ok:? (?:queued as )?([\w.@-]{6,200})$/i.exec(response.trim())?.[1] ?? null;
-}
-
-// A server may say anything, and at any length; PostgreSQL takes neither NUL nor half a character.
-function storable(text: string): string {
-  return text.slice(0, MAX_REASON_CHARS).replaceAll("\0", "").toWellFormed();
 }

@@ -1,7 +1,7 @@
 import type { BotApiFailed } from "../telegram/failure.ts";
+import { storableReason } from "./answer-reason.ts";
 import { type Outcome, refused } from "./channel.ts";
 
-const MAX_REASON_CHARS = 1_000;
 /** A group moves once; one that is said to move again and again is not followed for ever. */
 const MAX_MOVES = 3;
 
@@ -11,7 +11,7 @@ const MAX_MOVES = 3;
  * @param attempts how many were made
  */
 export function failedOutcome(failed: BotApiFailed, chatId: number, attempts: number): Outcome {
-  const reason = storable(failed.description);
+  const reason = storableReason(failed.description);
   switch (failed.failure) {
     case "blocked":
       return refused(reason, { type: "contact_blocked", data: { channel: "telegram", chatId } });
@@ -32,9 +32,4 @@ export function failedOutcome(failed: BotApiFailed, chatId: number, attempts: nu
     case "uncertain":
       return { kind: "uncertain", reason, isOutage: true };
   }
-}
-
-// A server may say anything, and at any length; PostgreSQL takes neither NUL nor half a character.
-function storable(text: string): string {
-  return text.slice(0, MAX_REASON_CHARS).replaceAll("\0", "").toWellFormed();
 }
