@@ -8,12 +8,13 @@ import type { Event } from "./events/event.ts";
 import { createGroupCommit } from "./events/group-commit.ts";
 import { createPostgresLog } from "./events/postgres-log.ts";
 import { runImports } from "./imports/run-imports.ts";
+import { runMatching } from "./inbound/match-waiting.ts";
 import { runConfirmations } from "./inbound/ses/confirm.ts";
-import { runMatching } from "./inbound/ses/match-waiting.ts";
+import { matchWaiting } from "./inbound/ses/match-waiting.ts";
 import { MAX_MAIL_BYTES } from "./inbound/ses/parse-mail.ts";
 import { runMailReading } from "./inbound/ses/read-received.ts";
 import { createObjectFetch } from "./inbound/ses/s3.ts";
-import { runReactionMatching } from "./inbound/telegram/match-waiting.ts";
+import { matchWaitingReactions } from "./inbound/telegram/match-waiting.ts";
 import type { Logger } from "./logger.ts";
 import { runMaintenance } from "./maintenance.ts";
 import { runSender } from "./messages/sender.ts";
@@ -68,8 +69,16 @@ export function startWorkers(parts: WorkersParts): Workers {
     const maintenance = runMaintenance(db, logger);
     const retention = runRetention(db, () => new Date(), logger);
     const imports = runImports(db, logger);
-    const matching = runMatching(db, projecting.wake, logger);
-    const matchingReactions = runReactionMatching(db, projecting.wake, logger);
+    const matching = runMatching(
+      () => matchWaiting(db),
+      projecting.wake,
+      (error) => logger.error({ err: error }, "ses: could not match what waits, tries again"),
+    );
+    const matchingReactions = runMatching(
+      () => matchWaitingReactions(db),
+      projecting.wake,
+      (error) => logger.error({ err: error }, "telegram: could not match what waits, tries again"),
+    );
     const reading = runMailReading({
       db,
       encryptionKey: secrets.encryptionKey,

@@ -1,4 +1,4 @@
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import type { Page } from "../http/pagination.ts";
 import type { Db } from "../storage/pool.ts";
 
@@ -21,6 +21,22 @@ export type InboundEvent = {
   recipients: string[];
   text: string | null;
 };
+
+/**
+ * The beginning of a statement that takes what waits and whose turn it is, as `i`, locked; `returning` follows. The
+ * pauses double, so that the mail of others that goes through the same topic is not looked for every second all day.
+ */
+export function takeDue(source: InboundEvent["source"], limit: number): RawBuilder<unknown> {
+  return sql`
+    with due as (
+      select customer_id, id from inbound_event
+      where look_at <= now() and source = ${source} order by look_at limit ${limit} for update skip locked
+    )
+    update inbound_event i
+    set look_at = now() + least(now() - i.received_at, interval '1 hour')
+    from due
+    where i.customer_id = due.customer_id and i.id = due.id`;
+}
 
 /** Newest first, one more than the page holds. @param textChars how much of what was published comes along */
 export async function selectInboundEvents(

@@ -1,5 +1,6 @@
 import { sql } from "kysely";
 import type { Db } from "../../storage/pool.ts";
+import { takeDue } from "../queries.ts";
 import type { SesFact, SesMail } from "./events.ts";
 import { type Correlation, keptFacts, keptMail, type Matched } from "./notice.ts";
 
@@ -98,20 +99,12 @@ export async function keepInbound(db: Db, kept: readonly Kept[]): Promise<void> 
 }
 
 /**
- * Facts whose turn it is to be looked for again, locked. The pauses double, so that the mail of others that goes
- * through the same topic is not looked for every second all day; after a day they are `unmatched`.
+ * Facts whose turn it is to be looked for again, locked; after a day they are `unmatched`.
  * @param db a transaction
  */
 export async function takeWaiting(db: Db, limit: number): Promise<Waiting[]> {
   const { rows } = await sql<{ customerId: string; id: string; sentAt: Date; mail: unknown; facts: unknown }>`
-    with due as (
-      select customer_id, id from inbound_event
-      where look_at <= now() and source = 'ses' order by look_at limit ${limit} for update skip locked
-    )
-    update inbound_event i
-    set look_at = now() + least(now() - i.received_at, interval '1 hour')
-    from due
-    where i.customer_id = due.customer_id and i.id = due.id
+    ${takeDue("ses", limit)}
     returning i.customer_id as "customerId", i.id, i.sent_at as "sentAt", i.mail, i.facts`.execute(db);
   return rows.map(({ mail, facts, ...row }) => ({
     ...row,

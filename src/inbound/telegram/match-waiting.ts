@@ -1,38 +1,20 @@
 import { appendEvents } from "../../events/queries.ts";
-import type { Logger } from "../../logger.ts";
-import { type Repeating, repeat } from "../../repeat.ts";
 import type { Db } from "../../storage/pool.ts";
 import { parseJson } from "../json.ts";
+import { WAITING_AT_ONCE } from "../match-waiting.ts";
 import { endWaiting } from "../ses/queries.ts";
 import { takeWaitingUpdates, type Waiting } from "./reaction-queries.ts";
 import { recordReactions } from "./reactions.ts";
 import { reactionOf, type ToldReaction } from "./told.ts";
 import { readUpdate } from "./update.ts";
 
-const LOOK_MS = 1_000;
-const CHUNK = 500;
-
 /**
- * Looks for the messages of reactions that came before them: somebody may be quicker than it is recorded what was
+ * One look for the messages of reactions that came before them: somebody may be quicker than it is recorded what was
  * sent to him, and chats are delivered side by side.
- * @param onAppend called when something was appended to the log
  */
-export function runReactionMatching(db: Db, onAppend: () => void, log: Pick<Logger, "error">): Repeating {
-  return repeat(
-    LOOK_MS,
-    async () => {
-      const { taken, matched } = await matchWaitingReactions(db);
-      if (matched > 0) onAppend();
-      return taken === CHUNK ? "more" : "done";
-    },
-    (error) => log.error({ err: error }, "telegram: could not match what waits, tries again"),
-  );
-}
-
-/** One look at those whose turn it is. */
 export async function matchWaitingReactions(db: Db): Promise<{ taken: number; matched: number }> {
   return db.transaction().execute(async (transaction) => {
-    const taken = await takeWaitingUpdates(transaction, CHUNK);
+    const taken = await takeWaitingUpdates(transaction, WAITING_AT_ONCE);
     if (taken.length === 0) return { taken: 0, matched: 0 };
     const reactions = taken.flatMap((waiting) => {
       const reaction = toldAgain(waiting);

@@ -1,5 +1,6 @@
 import { sql } from "kysely";
 import type { Db } from "../../storage/pool.ts";
+import { takeDue } from "../queries.ts";
 import type { MessageOf } from "./queries.ts";
 
 /** A message, ours or somebody's, that somebody reacts to. `campaignId` and `runId`: of the campaign that sent it. */
@@ -69,19 +70,12 @@ export type Waiting = {
 };
 
 /**
- * Updates whose turn it is to be looked at again, locked; the pauses double.
+ * Updates whose turn it is to be looked at again, locked.
  * @param db a transaction
  */
 export async function takeWaitingUpdates(db: Db, limit: number): Promise<Waiting[]> {
   const { rows } = await sql<Waiting>`
-    with due as (
-      select customer_id, id from inbound_event
-      where look_at <= now() and source = 'telegram' order by look_at limit ${limit} for update skip locked
-    )
-    update inbound_event i
-    set look_at = now() + least(now() - i.received_at, interval '1 hour')
-    from due
-    where i.customer_id = due.customer_id and i.id = due.id
+    ${takeDue("telegram", limit)}
     returning i.customer_id as "customerId", i.id, i.credential_id as "credentialId", i.raw,
       i.sent_at as "receivedAt", coalesce((
         select c.settings->>'botId' from credential c
