@@ -15,7 +15,8 @@ import * as telegram from "./migrations/0013-telegram.ts";
 import * as telegramSending from "./migrations/0014-telegram-sending.ts";
 import * as telegramReactions from "./migrations/0015-telegram-reactions.ts";
 
-const migrations: Record<string, Migration> = {
+/** By name, in the order in which they are applied. */
+export const MIGRATIONS: Record<string, Migration> = {
   "0001-foundation": foundation,
   "0002-graph": graph,
   "0003-templates": templates,
@@ -59,5 +60,5 @@ export async function pendingMigrations(db: Kysely<unknown>): Promise<string[]> 
 }
 
 function createMigrator(db: Kysely<unknown>): Migrator {
-  return new Migrator({ db, provider: { getMigrations: async () => migrations } });
+  return new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } });
 }

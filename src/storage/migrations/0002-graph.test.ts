@@ -1,14 +1,13 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { Migrator, sql } from "kysely";
+import { sql } from "kysely";
 import { append, eventOf, listRuns, projectAll } from "../../../test/support/campaigns.ts";
-import { createDatabase } from "../../../test/support/database.ts";
+import { openDatabaseBefore } from "../../../test/support/migrations.ts";
 import { hasUnactivatedChanges } from "../../campaigns/activate.ts";
 import { findCampaign } from "../../campaigns/campaign-queries.ts";
 import { doDueSteps } from "../../campaigns/run-steps.ts";
 import { newId } from "../../events/id.ts";
 import { migrate } from "../migrate.ts";
-import { type Database, openDatabase } from "../pool.ts";
-import * as foundation from "./0001-foundation.ts";
+import type { Database } from "../pool.ts";
 
 let database: Database;
 const customerId = newId();
@@ -41,10 +40,7 @@ const edges = [
 
 /** A database of the version before, with a campaign under way, and what has come of it after the migration. */
 beforeAll(async () => {
-  database = openDatabase(await createDatabase("template1"), 2);
-  const before = { "0001-foundation": foundation };
-  const migrator = new Migrator({ db: database.db, provider: { getMigrations: async () => before } });
-  await migrator.migrateToLatest();
+  database = await openDatabaseBefore("0002-graph");
   await writeOldRows();
   await migrate(database.db);
 });

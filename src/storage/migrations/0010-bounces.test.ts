@@ -1,30 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { type Migration, Migrator, sql } from "kysely";
-import { createDatabase } from "../../../test/support/database.ts";
+import { sql } from "kysely";
+import { openDatabaseBefore } from "../../../test/support/migrations.ts";
 import { newId } from "../../events/id.ts";
 import { migrate } from "../migrate.ts";
-import { type Database, openDatabase } from "../pool.ts";
-import * as foundation from "./0001-foundation.ts";
-import * as graph from "./0002-graph.ts";
-import * as templates from "./0003-templates.ts";
-import * as imports from "./0004-imports.ts";
-import * as segments from "./0005-segments.ts";
-import * as sending from "./0006-sending.ts";
-import * as analytics from "./0007-analytics.ts";
-import * as webhookCalls from "./0008-webhook-calls.ts";
-import * as inbound from "./0009-inbound.ts";
+import type { Database } from "../pool.ts";
 
-const before: Record<string, Migration> = {
-  "0001-foundation": foundation,
-  "0002-graph": graph,
-  "0003-templates": templates,
-  "0004-imports": imports,
-  "0005-segments": segments,
-  "0006-sending": sending,
-  "0007-analytics": analytics,
-  "0008-webhook-calls": webhookCalls,
-  "0009-inbound": inbound,
-};
 const customerId = newId();
 const campaignId = newId();
 
@@ -32,10 +12,8 @@ let database: Database;
 
 /** A database of the version before, with something in it, and what has come of that after the migration. */
 beforeAll(async () => {
-  database = openDatabase(await createDatabase("template1"), 2);
+  database = await openDatabaseBefore("0010-bounces");
   const { db } = database;
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => before } });
-  await migrator.migrateToLatest();
   await sql`insert into customer (customer_id, name) values (${customerId}, 'Old')`.execute(db);
   for (const [edge, fires, types] of [
     ["f", "failed", ["message_failed"]],
