@@ -1,14 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { setTimeout as pause } from "node:timers/promises";
 import { sql } from "kysely";
 import { createTestApp, type TestApp } from "../../test/support/app.ts";
 import { TEST_ENCRYPTION_KEY } from "../../test/support/campaigns.ts";
-import { startTelegram, type TelegramStandIn } from "../../test/support/telegram.ts";
-import { insertBot } from "../credentials/telegram-queries.ts";
-import { telegramSettings } from "../credentials/telegram-schema.ts";
+import { startTelegram, type TelegramStandIn, testBotApi } from "../../test/support/telegram.ts";
+import { addBot } from "../../test/support/telegram-bot.ts";
 import { createEgress, type Egress } from "../egress/client.ts";
 import { newId } from "../events/id.ts";
-import { createBotApi } from "../telegram/api.ts";
 import { createFileFetch, MAX_FILE_BYTES } from "../telegram/files.ts";
 import { mediaRoutes } from "./media-routes.ts";
 
@@ -20,7 +17,6 @@ let egress: Egress;
 let api: TestApp;
 let token: string;
 let credentialId: string;
-let botId = 7_100_000_000;
 /** What waits before a file is fetched, to be let go. */
 let gate: Promise<void> | null = null;
 let underWay = 0;
@@ -31,7 +27,7 @@ beforeAll(async () => {
   telegram = await startTelegram();
   egress = createEgress({ allow: ["127.0.0.0/8"], resolve: () => Promise.reject(new Error("no names")) });
   const { apiRoot } = telegram;
-  const botApi = createBotApi({ apiRoot, egress, withinMs: 2_000, now: Date.now, pause });
+  const botApi = testBotApi({ apiRoot, egress });
   const fetchFile = createFileFetch({ api: botApi, apiRoot, egress, withinMs: 2_000 });
   const routes = mediaRoutes({
     encryptionKey: TEST_ENCRYPTION_KEY,
@@ -52,24 +48,8 @@ afterAll(async () => {
   await telegram.close();
 });
 beforeEach(async () => {
-  botId += 1;
   gate = null;
-  token = telegram.addBot({ id: botId, username: `bot_${botId}`, name: "Bot" });
-  credentialId = newId();
-  const settings = telegramSettings.parse({
-    botId,
-    botUsername: `bot_${botId}`,
-    botName: "Bot",
-    webhookUrl: "https://edgr.example.com/",
-    maxConnections: 40,
-  });
-  await insertBot(api.database.db, TEST_ENCRYPTION_KEY, api.customer.id, {
-    id: credentialId,
-    name: "Bot",
-    settings,
-    botToken: token,
-    webhookSecret: "secret",
-  });
+  ({ credentialId, token } = await addBot(api.database.db, api.customer.id, telegram));
 });
 
 /** A message that somebody sent with this beside it. */

@@ -7,16 +7,18 @@ import {
   createCustomer,
   enroll,
   projectAll,
-  TEST_ENCRYPTION_KEY,
 } from "../../test/support/campaigns.ts";
 import { createTestDatabase, type TestDatabase } from "../../test/support/database.ts";
 import { edge } from "../../test/support/graphs.ts";
 import { listMessages, type MessageRow, type Sending, startSending } from "../../test/support/sending.ts";
-import { type ApiError, startTelegram, type TelegramStandIn } from "../../test/support/telegram.ts";
-import { insertBot } from "../credentials/telegram-queries.ts";
+import {
+  type ApiError,
+  startTelegram,
+  type TelegramStandIn,
+  testBotApi,
+} from "../../test/support/telegram.ts";
+import { addBot } from "../../test/support/telegram-bot.ts";
 import { createEgress, type Egress, resolveBySystem } from "../egress/client.ts";
-import { newId } from "../events/id.ts";
-import { createBotApi } from "../telegram/api.ts";
 
 let database: TestDatabase;
 let telegram: TelegramStandIn;
@@ -42,23 +44,7 @@ beforeEach(async () => {
   running = [];
   telegram.calls.length = 0;
   customerId = await createCustomer(database.db);
-  credentialId = newId();
-  const botId = 7_000_000_000 + Math.floor(Math.random() * 1_000_000_000);
-  token = telegram.addBot({ id: botId, username: "example_bot", name: "Example" });
-  await insertBot(database.db, TEST_ENCRYPTION_KEY, customerId, {
-    id: credentialId,
-    name: "Bot",
-    settings: {
-      botId,
-      botUsername: "example_bot",
-      botName: "Example",
-      webhookUrl: "https://edgr.example.com/",
-      maxConnections: 40,
-      rateLimitPerSecond: 1_000,
-    },
-    botToken: token,
-    webhookSecret: "secret",
-  });
+  ({ credentialId, token } = await addBot(database.db, customerId, telegram, 1_000));
 });
 
 afterEach(async () => {
@@ -94,7 +80,7 @@ async function queue(chatIds: readonly (number | null)[], more: object = {}) {
 }
 
 function start(now: () => number = Date.now): Sending {
-  const api = createBotApi({ apiRoot: telegram.apiRoot, egress, withinMs: 5_000, now: Date.now, pause });
+  const api = testBotApi({ apiRoot: telegram.apiRoot, egress });
   const sending = startSending(database, { api, now });
   running.push(sending);
   return sending;
