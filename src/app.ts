@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { analyticsRoutes } from "./campaigns/analytics-routes.ts";
 import { doubleOptInRoutes } from "./campaigns/double-opt-in-routes.ts";
 import { enrollRoutes } from "./campaigns/enroll-routes.ts";
@@ -15,7 +16,8 @@ import { awsItself } from "./credentials/ses-setup-aws.ts";
 import { sesSetupRoutes } from "./credentials/ses-setup-routes.ts";
 import { botWebhookRoutes } from "./credentials/telegram-webhook-routes.ts";
 import { customerRoutes } from "./customers/routes.ts";
-import type { Egress } from "./egress/client.ts";
+import { type Egress, resolveBySystem } from "./egress/client.ts";
+import { createIsOpened } from "./egress/opened.ts";
 import { exportRoutes } from "./exports/routes.ts";
 import { createApp } from "./http/app.ts";
 import { createClientIp } from "./http/client-ip.ts";
@@ -51,6 +53,10 @@ import { topicRoutes } from "./topics/routes.ts";
 import { readPreferences, savePreferences } from "./tracking/preferences-queries.ts";
 import { trackingRoutes } from "./tracking/routes.ts";
 import type { Tokens } from "./tracking/token.ts";
+import { endpointRoutes } from "./webhooks/endpoint-routes.ts";
+import { endpointStatusRoutes } from "./webhooks/endpoint-status-routes.ts";
+import { eventTypeRoutes } from "./webhooks/event-type-routes.ts";
+import { secretRoutes } from "./webhooks/secret-routes.ts";
 import type { Workers } from "./workers.ts";
 
 type AppParts = {
@@ -124,6 +130,7 @@ export function assembleApp(parts: AppParts): App {
   const telegram = openTelegram({ ...parts, apiRoot: config.telegramApiRoot });
   const bots = openBots(parts, telegram);
   const fetchFile = createFileFetch({ ...telegram, withinMs: TELEGRAM_FILE_WITHIN_MS });
+  const isOpened = createIsOpened({ allow: config.egressAllow, resolve: resolveBySystem });
   const resources = [
     customerRoutes(),
     importRoutes("contacts"),
@@ -162,6 +169,10 @@ export function assembleApp(parts: AppParts): App {
     enrollmentRoutes(),
     messageRoutes({ now }),
     mediaRoutes({ encryptionKey, fetchFile }),
+    eventTypeRoutes(),
+    endpointRoutes({ encryptionKey, randomBytes, egress, isOpened }),
+    endpointStatusRoutes({ onAppend: workers.wake }),
+    secretRoutes({ encryptionKey, randomBytes }),
   ];
   const ready = readiness(database.db, hits);
   return createApp({ database, config, trackingApp, ready, logger, now, metrics, resources });

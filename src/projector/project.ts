@@ -5,6 +5,7 @@ import { completeEnrollments } from "./complete-enrollments.ts";
 import { countEvents } from "./count-events.ts";
 import { countLinks } from "./count-links.ts";
 import { fireEdges } from "./fire-edges.ts";
+import { gatherDigests } from "./gather-digests.ts";
 import { limitSoftBounces } from "./limit-soft-bounces.ts";
 import { recordActivity } from "./record-activity.ts";
 import { startEnrollments, startRuns } from "./start-runs.ts";
@@ -50,6 +51,7 @@ async function projectRange(db: Db, range: Range): Promise<void> {
   const fired = await fireEdges(db);
   if (entered.starting + fired.starting > 0) await startRuns(db);
   if (entered.completing + fired.completing > 0) await completeEnrollments(db);
+  await gatherDigests(db);
 }
 
 /**

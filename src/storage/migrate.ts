@@ -14,6 +14,8 @@ import * as topicPatterns from "./migrations/0012-topic-patterns.ts";
 import * as telegram from "./migrations/0013-telegram.ts";
 import * as telegramSending from "./migrations/0014-telegram-sending.ts";
 import * as telegramReactions from "./migrations/0015-telegram-reactions.ts";
+import * as webhooks from "./migrations/0017-webhooks.ts";
+import * as digests from "./migrations/0019-digests.ts";
 
 /** By name, in the order in which they are applied. */
 export const MIGRATIONS: Record<string, Migration> = {
@@ -32,6 +34,8 @@ export const MIGRATIONS: Record<string, Migration> = {
   "0013-telegram": telegram,
   "0014-telegram-sending": telegramSending,
   "0015-telegram-reactions": telegramReactions,
+  "0017-webhooks": webhooks,
+  "0019-digests": digests,
 };
 
 /**
