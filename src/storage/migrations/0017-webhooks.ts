@@ -31,7 +31,7 @@ async function endpoints(db: Kysely<unknown>): Promise<void> {
       rate_per_second real check (rate_per_second > 0),
       max_concurrency int not null default 10 check (max_concurrency between 1 and 100),
       strict_order boolean not null default false,
-      digest_seconds int check (digest_seconds > 0 and type <> 'custom'),
+      digest_seconds int check (digest_seconds is null or (digest_seconds > 0 and type <> 'custom')),
       digest_types text[] not null default '{}',
       digest_patterns text[] not null default '{}',
       retry_schedule int[],
