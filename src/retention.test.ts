@@ -5,6 +5,7 @@ import { createCustomer } from "../test/support/campaigns.ts";
 import { createTestDatabase, type TestDatabase } from "../test/support/database.ts";
 import { newId } from "./events/id.ts";
 import { createRetentionPass } from "./retention.ts";
+import { KEPT_TABLES, type KeptTable } from "./storage/retention.ts";
 
 const NOW = new Date("2020-06-15T12:00:00Z");
 const DAY_MS = 86_400_000;
@@ -21,7 +22,7 @@ afterAll(() => database.close());
 
 beforeEach(async () => {
   const { db } = database;
-  for (const table of ["activity", "event_log"]) {
+  for (const table of KEPT_TABLES) {
     await sql`truncate ${sql.id(table)}`.execute(db);
     for (const month of ["2020-01", "2020-02", "2020-03", "2020-04", "2020-05", "2020-06"]) {
       await sql`
@@ -53,6 +54,18 @@ async function fill(customerId: string): Promise<void> {
     insert into event_log (customer_id, id, type, at) select ${customerId}, id, 'email_opened', at from ${input}`.execute(
     database.db,
   );
+  await sql`
+    insert into webhook_delivery (customer_id, endpoint_id, event_id, id, kind, event_type, event_at, position, status,
+      finished_at)
+    select ${customerId}, "contactId", id, id, 'event', 'email_opened', at, 1, 'delivered', at from ${input}`.execute(
+    database.db,
+  );
+  await sql`
+    insert into webhook_attempt (customer_id, id, delivery_id, endpoint_id, event_id, number, trigger, started_at,
+      finished_at, outcome)
+    select ${customerId}, id, id, "contactId", id, 1, 'automatic', at, at, 'delivered' from ${input}`.execute(
+    database.db,
+  );
   await sql`update projector_cursor set position = (select last_value from event_log_position)`.execute(
     database.db,
   );
@@ -73,13 +86,13 @@ async function runPass(): Promise<void> {
   while ((await pass()) === "more");
 }
 
-async function kept(table: "activity" | "event_log", customerId: string) {
+async function kept(table: KeptTable, customerId: string) {
   const { rows } = await sql<{ count: number }>`
     select count(*) as count from ${sql.id(table)} where customer_id = ${customerId}`.execute(database.db);
   return rows[0]?.count;
 }
 
-async function months(table: "activity" | "event_log"): Promise<string[]> {
+async function months(table: KeptTable): Promise<string[]> {
   const { rows } = await sql<{ name: string }>`
     select inhrelid::regclass::text as name from pg_inherits
     where inhparent = ${table}::regclass and inhrelid::regclass::text like '%old%' order by name`.execute(
@@ -129,6 +142,41 @@ test("an event that is not projected yet is kept, and its month with it", async 
   );
   await runPass();
   expect(await kept("event_log", ann)).toBe(30);
+});
+
+async function keepDeliveries(customerId: string, days: number | null): Promise<void> {
+  await sql`update customer set delivery_retention_days = ${days} where customer_id = ${customerId}`.execute(
+    database.db,
+  );
+}
+
+test("the log of deliveries is kept for 90 days, or as long as the customer says", async () => {
+  await fill(ann);
+  await fill(bea);
+  await keepDeliveries(bea, 10);
+  await runPass();
+  expect([await kept("webhook_delivery", ann), await kept("webhook_attempt", ann)]).toEqual([90, 90]);
+  expect([await kept("webhook_delivery", bea), await kept("webhook_attempt", bea)]).toEqual([10, 10]);
+  expect(await months("webhook_attempt")).toEqual(["2020-03", "2020-04", "2020-05", "2020-06"]);
+});
+
+test("what is still owed of an old event is kept, and what was delivered of one lately", async () => {
+  await fill(ann);
+  await keepDeliveries(ann, 10);
+  await keepDeliveries(bea, 10);
+  const old = sql`customer_id = ${ann} and event_id < first_id_at(${new Date(NOW.getTime() - 100 * DAY_MS)})`;
+  const { rows } = await sql<{ id: string }>`select id from webhook_delivery where ${old} limit 2`.execute(
+    database.db,
+  );
+  const [owed, late] = rows.map(({ id }) => id);
+  await sql`
+    update webhook_delivery set status = 'pending', due_at = now(), finished_at = null
+    where customer_id = ${ann} and id = ${owed}`.execute(database.db);
+  await sql`update webhook_delivery set finished_at = ${NOW} where customer_id = ${ann} and id = ${late}`.execute(
+    database.db,
+  );
+  await runPass();
+  expect(await kept("webhook_delivery", ann)).toBe(12);
 });
 
 test("a month that somebody reads is left for the next time, and nobody waits for it", async () => {

@@ -12,6 +12,7 @@ export type Customer = {
   frequencyCap: FrequencyCap | null;
   activityRetentionDays: number | null;
   eventRetentionDays: number | null;
+  deliveryRetentionDays: number | null;
   softBounceLimit: SoftBounceLimit | null;
   createdAt: Date;
 };
@@ -37,6 +38,7 @@ const customerColumns = sql`customer_id as id, name, ip_policy as "ipPolicy",
   case when frequency_cap_per is not null
     then jsonb_build_object('messages', frequency_cap_messages, 'per', frequency_cap_per) end as "frequencyCap",
   activity_retention_days as "activityRetentionDays", event_retention_days as "eventRetentionDays",
+  delivery_retention_days as "deliveryRetentionDays",
   case when soft_bounces is not null
     then jsonb_build_object('bounces', soft_bounces, 'days', soft_bounce_days) end as "softBounceLimit"`;
 
@@ -58,6 +60,7 @@ export async function saveCustomer(db: Db, customer: Customer): Promise<void> {
       frequency_cap_per = ${customer.frequencyCap?.per ?? null},
       activity_retention_days = ${customer.activityRetentionDays},
       event_retention_days = ${customer.eventRetentionDays},
+      delivery_retention_days = ${customer.deliveryRetentionDays},
       soft_bounces = ${customer.softBounceLimit?.bounces ?? null},
       soft_bounce_days = ${customer.softBounceLimit?.days ?? null}
     where customer_id = ${customer.id}`.execute(db);
@@ -104,11 +107,15 @@ export async function insertApiKey(
   return rows.length === 1;
 }
 
-/** The customer a key that is not revoked belongs to. */
-export async function findCustomerByKey(db: Db, hash: Buffer): Promise<string | null> {
-  const { rows } = await sql<{ customerId: string }>`
-    select customer_id as "customerId" from api_key where hash = ${hash} and revoked_at is null`.execute(db);
-  return rows[0]?.customerId ?? null;
+/** The customer a key that is not revoked belongs to, with the key's name. */
+export async function findCustomerByKey(
+  db: Db,
+  hash: Buffer,
+): Promise<{ customerId: string; keyName: string } | null> {
+  const { rows } = await sql<{ customerId: string; keyName: string }>`
+    select customer_id as "customerId", name as "keyName" from api_key
+    where hash = ${hash} and revoked_at is null`.execute(db);
+  return rows[0] ?? null;
 }
 
 /** Notes that a key is in use, at most once a minute. */

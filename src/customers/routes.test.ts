@@ -24,6 +24,7 @@ test("a new account keeps whole IPs, unsubscribes at once and has no address", a
     frequencyCap: null,
     activityRetentionDays: null,
     eventRetentionDays: null,
+    deliveryRetentionDays: 90,
     softBounceLimit: { bounces: 3, days: 30 },
   });
 });
@@ -65,6 +66,7 @@ test.each([
   [{ activityRetentionDays: 0 }, "activityRetentionDays"],
   [{ activityRetentionDays: 1.5 }, "activityRetentionDays"],
   [{ eventRetentionDays: 29 }, "eventRetentionDays"],
+  [{ deliveryRetentionDays: 6 }, "deliveryRetentionDays"],
   [{ eventRetentionDays: 36_501 }, "eventRetentionDays"],
 ])("%p is refused, and the field named", async (body, field) => {
   const answer = await patch(body);

@@ -12,6 +12,8 @@ const MAX_NAME_LENGTH = 100;
 const MAX_ADDRESS_LENGTH = 500;
 /** Events are the source of everything else: not to be lost before anybody has noticed that something is wrong. */
 const MIN_EVENT_DAYS = 30;
+/** A delivery is tried for five days. */
+const MIN_DELIVERY_DAYS = 7;
 const MAX_RETENTION_DAYS = 36_500;
 const MAX_CAP_MESSAGES = 1_000;
 const MAX_DURATION_LENGTH = 40;
@@ -90,6 +92,13 @@ const eventRetentionDays = retentionDays(MIN_EVENT_DAYS).openapi({
   example: null,
 });
 
+const deliveryRetentionDays = retentionDays(MIN_DELIVERY_DAYS).openapi({
+  description:
+    "For how many days the log of webhook deliveries is kept, with what was sent and answered; null keeps it for ever. " +
+    "What is still owed stays in any case.",
+  example: 90,
+});
+
 const customer = z
   .object({
     id: id(),
@@ -100,6 +109,7 @@ const customer = z
     frequencyCap,
     activityRetentionDays,
     eventRetentionDays,
+    deliveryRetentionDays,
     softBounceLimit,
     createdAt: time(),
   })
@@ -114,6 +124,7 @@ const customerChange = z
     frequencyCap,
     activityRetentionDays,
     eventRetentionDays,
+    deliveryRetentionDays,
     softBounceLimit,
   })
   .partial()
@@ -184,6 +195,10 @@ function changedCustomer(existing: Customer, change: z.infer<typeof customerChan
         : change.activityRetentionDays,
     eventRetentionDays:
       change.eventRetentionDays === undefined ? existing.eventRetentionDays : change.eventRetentionDays,
+    deliveryRetentionDays:
+      change.deliveryRetentionDays === undefined
+        ? existing.deliveryRetentionDays
+        : change.deliveryRetentionDays,
     softBounceLimit: change.softBounceLimit === undefined ? existing.softBounceLimit : change.softBounceLimit,
   };
 }

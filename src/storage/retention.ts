@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import type { Db } from "./pool.ts";
 
 /** The tables that are partitioned by month and kept for as long as each customer says. */
-export const KEPT_TABLES = ["activity", "event_log"] as const;
+export const KEPT_TABLES = ["activity", "event_log", "webhook_delivery", "webhook_attempt"] as const;
 
 export type KeptTable = (typeof KEPT_TABLES)[number];
 
@@ -25,20 +25,22 @@ const LOCK_TIMEOUT = "500ms";
 const daysOf = {
   activity: sql`activity_retention_days`,
   event_log: sql`event_retention_days`,
+  webhook_delivery: sql`delivery_retention_days`,
+  webhook_attempt: sql`delivery_retention_days`,
 };
 
 /** What every customer with a policy no longer wants to keep. */
 export async function selectExpiries(db: Db, now: Date): Promise<Expiry[]> {
   const { rows } = await sql<Expiry>`
-    select k."table", k.customer_id as "customerId",
+    select k."table", c.customer_id as "customerId",
       ${now}::timestamptz - make_interval(days => k.days) as before
-    from (
-      select 'activity' as "table", customer_id, ${daysOf.activity} as days from customer
-      union all
-      select 'event_log', customer_id, ${daysOf.event_log} from customer
-    ) as k
+    from customer c
+    cross join lateral (
+      values ('activity', ${daysOf.activity}), ('event_log', ${daysOf.event_log}),
+        ('webhook_delivery', ${daysOf.webhook_delivery}), ('webhook_attempt', ${daysOf.webhook_attempt})
+    ) as k("table", days)
     where k.days is not null
-    order by k."table", k.customer_id`.execute(db);
+    order by k."table", c.customer_id`.execute(db);
   return rows;
 }
 
@@ -57,10 +59,17 @@ export async function removeExpired(
   const { rows: locks } = await sql<{ held: boolean }>`
     select pg_try_advisory_xact_lock(hashtextextended('edgr retention', 0)) as held`.execute(db);
   if (locks[0]?.held !== true) return null;
-  return expiry.table === "activity"
-    ? await removeActivity(db, expiry, place, limit)
-    : await removeEvents(db, expiry, place, limit);
+  return await remove[expiry.table](db, expiry, place, limit);
 }
+
+type Remove = (db: Db, expiry: Expiry, place: Place, limit: number) => Promise<Place | null>;
+
+const remove: Record<KeptTable, Remove> = {
+  activity: removeActivity,
+  event_log: removeEvents,
+  webhook_delivery: removeDeliveries,
+  webhook_attempt: removeAttempts,
+};
 
 async function removeActivity(
   db: Db,
@@ -102,7 +111,53 @@ async function removeEvents(
     )
     select (select id from expired order by id desc limit 1) as id
     where (select count(*) from expired) = ${limit}`.execute(db);
-  const id = rows[0]?.id ?? null;
+  return placeOf(rows[0]?.id ?? null);
+}
+
+/** What is still owed is kept, and what an old event was delivered of only lately. */
+async function removeDeliveries(
+  db: Db,
+  { customerId, before }: Expiry,
+  place: Place,
+  limit: number,
+): Promise<Place | null> {
+  const { rows } = await sql<{ id: string | null }>`
+    with expired as (
+      select endpoint_id, event_id from webhook_delivery
+      where customer_id = ${customerId} and event_id >= ${place.id} and event_id < first_id_at(${before})
+        and finished_at < ${before}
+      order by event_id limit ${limit}
+    ), removed as (
+      delete from webhook_delivery d using expired e
+      where d.customer_id = ${customerId} and d.endpoint_id = e.endpoint_id and d.event_id = e.event_id
+        and d.event_id < first_id_at(${before}) and d.finished_at < ${before}
+    )
+    select (select event_id from expired order by event_id desc limit 1) as id
+    where (select count(*) from expired) = ${limit}`.execute(db);
+  return placeOf(rows[0]?.id ?? null);
+}
+
+async function removeAttempts(
+  db: Db,
+  { customerId, before }: Expiry,
+  place: Place,
+  limit: number,
+): Promise<Place | null> {
+  const { rows } = await sql<{ id: string | null }>`
+    with expired as (
+      select id from webhook_attempt
+      where customer_id = ${customerId} and id >= ${place.id} and id < first_id_at(${before})
+      order by id limit ${limit}
+    ), removed as (
+      delete from webhook_attempt a using expired e
+      where a.customer_id = ${customerId} and a.id = e.id and a.id < first_id_at(${before})
+    )
+    select (select id from expired order by id desc limit 1) as id
+    where (select count(*) from expired) = ${limit}`.execute(db);
+  return placeOf(rows[0]?.id ?? null);
+}
+
+function placeOf(id: string | null): Place | null {
   return id === null ? null : { contactId: START, id };
 }
 
@@ -115,7 +170,7 @@ export async function dropUnneededMonths(db: Db, table: KeptTable, now: Date): P
   const dropped: string[] = [];
   for (const month of await selectPastMonths(db, table, now)) {
     if (!(month.isExpired || (await isEmpty(db, month.name)))) continue;
-    if (await dropMonth(db, table, month)) dropped.push(month.name);
+    if (await dropMonth(db, table, month, now)) dropped.push(month.name);
   }
   return dropped;
 }
@@ -146,16 +201,16 @@ async function isEmpty(db: Db, month: string): Promise<boolean> {
 }
 
 /** Looks once more behind the lock: what was empty may have got a row, what was projected may have got an event. */
-async function dropMonth(db: Db, table: KeptTable, month: Month): Promise<boolean> {
+async function dropMonth(db: Db, table: KeptTable, month: Month, now: Date): Promise<boolean> {
   try {
     return await db.transaction().execute(async (transaction) => {
       await sql`select set_config('lock_timeout', ${LOCK_TIMEOUT}, true)`.execute(transaction);
       await sql`lock table ${sql.id(month.name)} in access exclusive mode`.execute(transaction);
-      const isDone = month.isExpired
-        ? table === "activity" || (await isProjected(transaction, month.name))
+      const isUnneeded = month.isExpired
+        ? await isDone[table](transaction, month.name, now)
         : await isEmpty(transaction, month.name);
-      if (isDone) await sql`drop table ${sql.id(month.name)}`.execute(transaction);
-      return isDone;
+      if (isUnneeded) await sql`drop table ${sql.id(month.name)}`.execute(transaction);
+      return isUnneeded;
     });
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === LOCK_NOT_AVAILABLE) return false;
@@ -165,6 +220,14 @@ async function dropMonth(db: Db, table: KeptTable, month: Month): Promise<boolea
 
 const LOCK_NOT_AVAILABLE = "55P03";
 
+/** Whether nothing is still to be done with what is in a month. */
+const isDone: Record<KeptTable, (db: Db, month: string, now: Date) => Promise<boolean>> = {
+  activity: async () => true,
+  event_log: isProjected,
+  webhook_delivery: isDelivered,
+  webhook_attempt: async () => true,
+};
+
 async function isProjected(db: Db, month: string): Promise<boolean> {
   const { rows } = await sql<{ projected: boolean }>`
     select not exists (
@@ -173,4 +236,15 @@ async function isProjected(db: Db, month: string): Promise<boolean> {
     db,
   );
   return rows[0]?.projected === true;
+}
+
+async function isDelivered(db: Db, month: string, now: Date): Promise<boolean> {
+  const { rows } = await sql<{ delivered: boolean }>`
+    select not exists (
+      select from ${sql.id(month)} d
+      join customer c using (customer_id)
+      where d.finished_at is null
+        or d.finished_at >= ${now}::timestamptz - make_interval(days => ${daysOf.webhook_delivery})
+    ) as delivered`.execute(db);
+  return rows[0]?.delivered === true;
 }

@@ -434,10 +434,12 @@ describe("stats", () => {
 async function owe(endpointId: string, status: string, secondsAgo = 0): Promise<void> {
   await sql`
     insert into webhook_delivery (customer_id, endpoint_id, event_id, kind, event_type, event_at, position, status,
-      due_at, created_at)
+      due_at, finished_at, created_at)
     values (${api.customer.id}, ${endpointId}, ${newId()}, 'event', 'email_opened', now(),
       1000000 - ${secondsAgo}::int, ${status}, ${status === "pending" ? new Date() : null},
-      now() - make_interval(secs => ${secondsAgo}))`.execute(api.database.db);
+      ${status === "pending" ? null : new Date()}, now() - make_interval(secs => ${secondsAgo}))`.execute(
+    api.database.db,
+  );
 }
 
 async function deliveries(endpointId: string): Promise<string[]> {

@@ -141,7 +141,8 @@ async function deliveries(db: Kysely<unknown>): Promise<void> {
       finished_at timestamptz,
       created_at timestamptz not null default now(),
       primary key (customer_id, endpoint_id, event_id),
-      check ((status = 'pending') = (due_at is not null))
+      check ((status = 'pending') = (due_at is not null)),
+      check ((status = 'pending') = (finished_at is null))
     ) partition by range (event_id)`.execute(db);
   await sql`create table webhook_delivery_other partition of webhook_delivery default`.execute(db);
   await sql`create index webhook_delivery_id on webhook_delivery (customer_id, id)`.execute(db);
