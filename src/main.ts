@@ -5,6 +5,7 @@ import { demo } from "./cli/demo.ts";
 import { doctor } from "./cli/doctor.ts";
 import { mailbox } from "./cli/mailbox.ts";
 import { migrate } from "./cli/migrate.ts";
+import { replay } from "./cli/replay.ts";
 import { serve } from "./cli/serve.ts";
 import { ses } from "./cli/ses.ts";
 import { token } from "./cli/token.ts";
@@ -19,6 +20,7 @@ const COMMANDS = new Map<string, Command>([
   ["api-key", apiKey],
   ["token", token],
   ["ses", ses],
+  ["replay", replay],
   ["doctor", doctor],
 ]);
 

@@ -12,7 +12,7 @@ import {
   projectAll,
 } from "../../test/support/campaigns.ts";
 import { createTestDatabase, type TestDatabase } from "../../test/support/database.ts";
-import { recount } from "./recount.ts";
+import { rebuild } from "./rebuild.ts";
 
 let database: TestDatabase;
 
@@ -82,9 +82,10 @@ test("a node that a cycle leads back to begins again, and is reached once by its
     ]);
   }
   expect(await begun(campaignId, "campaign_hour")).toEqual([["", 5, 3]]);
-  await database.db.connection().execute((connection) => recount(connection, 1000));
-  expect(await begun(campaignId, "counter")).toEqual([
-    ["again", 2, 1],
-    ["hello", 3, 2],
-  ]);
+  const { tables } = await rebuild(database.db, { limit: 1000, onProgress: () => {} });
+  expect(tables.find(({ table }) => table === "counter")).toMatchObject({
+    missing: 0,
+    extra: 0,
+    different: 0,
+  });
 });

@@ -9,6 +9,7 @@ import { drawnPlay, type Played, play, type Round, settle } from "../../test/sup
 import { type LogRow, type Replayed, readLog, replay } from "../../test/support/replay.ts";
 import { doDueSteps } from "../campaigns/run-steps.ts";
 import type { Graph } from "../campaigns/schema.ts";
+import { rebuild } from "./rebuild.ts";
 
 const PROPERTY_MS = 240_000;
 const HITS = ["email_opened", "email_clicked", "unsubscribed"];
@@ -67,6 +68,13 @@ test(
   },
   PROPERTY_MS,
 );
+
+test("the log says again what it made of all that", async () => {
+  const { tables } = await rebuild(database.db, { limit: 500, onProgress: () => {} });
+  for (const { table, missing, extra, different } of tables) {
+    expect({ table, missing, extra, different }).toEqual({ table, missing: 0, extra: 0, different: 0 });
+  }
+});
 
 /** Two projectors and two workers at once, and one of each that dies at its work. */
 async function race({ steps, projectorFault, workerFault }: Round, batch: number): Promise<void> {

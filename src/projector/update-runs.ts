@@ -52,22 +52,23 @@ async function updateByHits(db: Db): Promise<void> {
       select customer_id, run_id,
         bit_or(case type when 'email_opened' then 1 when 'email_clicked' then 4 else 16 end
           * case when by_person then 3 else 1 end)::smallint as seen,
-        min(at) filter (where type = 'email_opened' and counts) as opened_at,
-        min(at) filter (where type = 'email_clicked' and counts) as clicked_at,
-        min(to_char(position, 'FM0000000000000000000') || (data->>'clickedUrl'))
-          filter (where type = 'email_clicked' and counts) as first_click,
-        min(at) filter (where type = 'unsubscribed') as unsubscribed_at
+        ${first(sql`at`)} filter (where type = 'email_opened' and counts) as first_opened,
+        ${first(sql`at`)} filter (where type = 'email_clicked' and counts) as first_clicked,
+        ${first(sql`(data->>'clickedUrl')`)} filter (where type = 'email_clicked' and counts) as first_url,
+        ${first(sql`at`)} filter (where type = 'unsubscribed') as first_unsubscribed
       from batch
       where enrollment_id is not null and type = any (${HITS}::text[])
       group by customer_id, run_id
     ), news as materialized (
       select customer_id, run_id, seen,
-        (case when opened_at is null then 0 else 1 end + case when clicked_at is null then 0 else 2 end)::smallint as met,
-        case when opened_at is null then '{}' else jsonb_build_object('opened', true, 'openedAt', opened_at) end
-          || case when clicked_at is null then '{}' else jsonb_strip_nulls(jsonb_build_object('clicked', true,
-            'clickedAt', clicked_at, 'clickedUrl', substr(first_click, 20))) end
-          || case when unsubscribed_at is null then '{}' else jsonb_build_object('unsubscribed', true,
-            'unsubscribedAt', unsubscribed_at) end as output
+        (case when first_opened is null then 0 else 1 end
+          + case when first_clicked is null then 0 else 2 end)::smallint as met,
+        case when first_opened is null then '{}' else jsonb_build_object('opened', true,
+            'openedAt', ${timeOf("first_opened")}) end
+          || case when first_clicked is null then '{}' else jsonb_strip_nulls(jsonb_build_object('clicked', true,
+            'clickedAt', ${timeOf("first_clicked")}, 'clickedUrl', substr(first_url, ${FIRST_AT}))) end
+          || case when first_unsubscribed is null then '{}' else jsonb_build_object('unsubscribed', true,
+            'unsubscribedAt', ${timeOf("first_unsubscribed")}) end as output
       from gathered
     )
     update node_run r
@@ -77,6 +78,18 @@ async function updateByHits(db: Db): Promise<void> {
       and (r.seen | news.seen <> r.seen or r.met | news.met <> r.met or news.output || r.output <> r.output)`.execute(
     db,
   );
+}
+
+/** Where the value begins in what `first` gives. */
+const FIRST_AT = 20;
+
+/** The value of the event that is first in the log, behind its position. */
+function first(value: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`min(to_char(position, 'FM0000000000000000000') || ${value})`;
+}
+
+function timeOf(column: string): RawBuilder<unknown> {
+  return sql`substr(${sql.ref(column)}, ${FIRST_AT})::timestamptz`;
 }
 
 /** The last bit of `first_ending` is a failure. */
@@ -113,7 +126,7 @@ async function updateByMail(db: Db): Promise<void> {
           + case when replied_at is null then 0 else 4 end)::smallint as met,
         case when sent_at is null then '{}' else jsonb_build_object('sent', true, 'sentAt', sent_at) end
           || case when failed then '{"failed": true}' else '{}'::jsonb end
-          || ${given("reason", sql`substr(reason, 20)`)}
+          || ${given("reason", sql`substr(reason, ${FIRST_AT})`)}
           || case when uncertain then '{"uncertain": true}' else '{}'::jsonb end
           || case when suppressed then '{"suppressed": true}' else '{}'::jsonb end
           || ${happened("delivered", sql`delivered_at`)}
