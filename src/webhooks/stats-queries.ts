@@ -20,8 +20,8 @@ export async function readStats(db: Db, customerId: string, endpointId: string):
   const { rows } = await sql<EndpointStats>`
     select (select count(*) from ${pending}) as pending,
       extract(epoch from now() - least(
-        (select d.created_at from ${pending} and d.position > 0 order by d.position limit 1),
-        (select min(d.created_at) from ${pending} and d.position = 0)))::float as "oldestPendingSeconds",
+        (select d.schedule_at from ${pending} and d.position > 0 order by d.position limit 1),
+        (select min(d.schedule_at) from ${pending} and d.position = 0)))::float as "oldestPendingSeconds",
       a.*
     from (
       select count(*) filter (where outcome = 'delivered') as delivered,
