@@ -21,7 +21,7 @@ import { createIsOpened } from "./egress/opened.ts";
 import { exportRoutes } from "./exports/routes.ts";
 import { createApp } from "./http/app.ts";
 import { createClientIp } from "./http/client-ip.ts";
-import { createMetrics } from "./http/metrics.ts";
+import type { Metrics } from "./http/metrics.ts";
 import type { Ready } from "./http/pages.ts";
 import type { App } from "./http/server.ts";
 import { refusalRoutes } from "./imports/refusal-routes.ts";
@@ -53,10 +53,20 @@ import { topicRoutes } from "./topics/routes.ts";
 import { readPreferences, savePreferences } from "./tracking/preferences-queries.ts";
 import { trackingRoutes } from "./tracking/routes.ts";
 import type { Tokens } from "./tracking/token.ts";
+import { auditRoutes } from "./webhooks/audit-routes.ts";
+import { attemptDelivery } from "./webhooks/deliver.ts";
+import { deliveryActionRoutes } from "./webhooks/delivery-action-routes.ts";
+import { deliveryBulkRoutes } from "./webhooks/delivery-bulk-routes.ts";
+import { deliveryRoutes } from "./webhooks/delivery-routes.ts";
+import { watchEndpoints } from "./webhooks/endpoint-metrics.ts";
 import { endpointRoutes } from "./webhooks/endpoint-routes.ts";
 import { endpointStatusRoutes } from "./webhooks/endpoint-status-routes.ts";
+import { eventRoutes } from "./webhooks/event-routes.ts";
 import { eventTypeRoutes } from "./webhooks/event-type-routes.ts";
+import { selectBacklogs } from "./webhooks/metrics-queries.ts";
+import { replayRoutes } from "./webhooks/replay-routes.ts";
 import { secretRoutes } from "./webhooks/secret-routes.ts";
+import { testRoutes } from "./webhooks/test-routes.ts";
 import type { Workers } from "./workers.ts";
 
 type AppParts = {
@@ -68,6 +78,7 @@ type AppParts = {
   egress: Egress;
   /** For the stand-ins of EDGR_SNS_TRUSTED_HOSTS and a Bot API server of one's own alone. */
   trustedEgress: Egress;
+  metrics: Metrics;
   logger: Logger;
 };
 
@@ -77,17 +88,24 @@ const SMTP_ANSWER_MS = 20_000;
 /** And for a whole file of Telegram. */
 const TELEGRAM_FILE_WITHIN_MS = 20_000;
 
+/** Of metrics, the spool's are needed just when the database does not answer. */
+const METRICS_WITHIN_MS = 5_000;
+
 /** A load balancer asks often and waits shortly. */
 const READY_WITHIN_MS = 2_000;
 
 /** The HTTP surface of a process, wired. */
 export function assembleApp(parts: AppParts): App {
-  const { config, database, secrets, tokens, workers, egress, logger } = parts;
+  const { config, database, secrets, tokens, workers, egress, metrics, logger } = parts;
   const now = () => new Date();
   const { hits } = workers;
   const { publicUrl } = config;
-  const metrics = createMetrics();
   metrics.watchSpool(hits.status);
+  watchEndpoints(metrics.registry, {
+    read: () => selectBacklogs(database.db),
+    answerWithinMs: METRICS_WITHIN_MS,
+    log: logger,
+  });
   const trackingApp = trackingRoutes({
     tokens,
     append: hits.append,
@@ -170,12 +188,36 @@ export function assembleApp(parts: AppParts): App {
     messageRoutes({ now }),
     mediaRoutes({ encryptionKey, fetchFile }),
     eventTypeRoutes(),
+    eventRoutes(),
     endpointRoutes({ encryptionKey, randomBytes, egress, isOpened }),
     endpointStatusRoutes({ onAppend: workers.wake }),
     secretRoutes({ encryptionKey, randomBytes }),
+    testRoutes({ publicUrl, now, attempt: makeAttempt(parts) }),
+    deliveryRoutes({ encryptionKey, publicUrl, now }),
+    deliveryActionRoutes({ encryptionKey, publicUrl, now, onDue: workers.wakeDeliveries }),
+    deliveryBulkRoutes({ now, onDue: workers.wakeDeliveries }),
+    replayRoutes({ now }),
+    auditRoutes(),
   ];
   const ready = readiness(database.db, hits);
-  return createApp({ database, config, trackingApp, ready, logger, now, metrics, resources });
+  return createApp({ database, config, encryptionKey, trackingApp, ready, logger, now, metrics, resources });
+}
+
+/** Makes one attempt of a delivery for somebody who waits for what comes of it. */
+function makeAttempt({ config, secrets, egress, metrics, logger }: AppParts) {
+  const { publicUrl } = config;
+  const { encryptionKey } = secrets;
+  const deps = {
+    egress,
+    encryptionKey,
+    publicUrl,
+    now: Date.now,
+    random: Math.random,
+    counters: metrics,
+    log: logger,
+  };
+  return (db: Db, customerId: string, deliveryId: string) =>
+    attemptDelivery({ ...deps, db }, customerId, deliveryId);
 }
 
 /**

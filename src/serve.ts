@@ -2,6 +2,7 @@ import { assembleApp } from "./app.ts";
 import type { Config } from "./config.ts";
 import { ensureFirstCustomer, listApiKeys } from "./customers/api-keys.ts";
 import { createEgress, resolveBySystem } from "./egress/client.ts";
+import { createMetrics } from "./http/metrics.ts";
 import { findPort, listen } from "./http/server.ts";
 import type { Logger } from "./logger.ts";
 import { ANSWER_WITHIN_MS } from "./spool/hit-log.ts";
@@ -68,6 +69,7 @@ export async function startServer(configured: Config, logger: Logger): Promise<R
     const trustedEgress = createEgress({ allow: EVERYWHERE, resolve: resolveBySystem });
     parts.push({ name: "egress to trusted hosts", stop: async () => trustedEgress.close() });
     warnOfTrustedHosts(config, logger);
+    const metrics = createMetrics();
     const workers = startWorkers({
       config,
       database,
@@ -78,10 +80,21 @@ export async function startServer(configured: Config, logger: Logger): Promise<R
       tokens,
       egress,
       trustedEgress,
+      metrics,
       logger,
     });
     parts.push({ name: "workers", stop: workers.stop });
-    const app = assembleApp({ config, database, secrets, tokens, workers, egress, trustedEgress, logger });
+    const app = assembleApp({
+      config,
+      database,
+      secrets,
+      tokens,
+      workers,
+      egress,
+      trustedEgress,
+      metrics,
+      logger,
+    });
     const http = listen(app, config);
     parts.push({ name: "http", stop: () => http.stop(HTTP_DRAIN_MS) });
     return {

@@ -20,6 +20,7 @@ import { startSmtpSink } from "../test/support/smtp.ts";
 import { readConfig } from "./config.ts";
 import { createEgress, resolveBySystem } from "./egress/client.ts";
 import { newId } from "./events/id.ts";
+import { createMetrics } from "./http/metrics.ts";
 import { ANSWER_WITHIN_MS } from "./spool/hit-log.ts";
 import { openSpool, type Spool } from "./spool/spool.ts";
 import { openDatabase } from "./storage/pool.ts";
@@ -109,6 +110,7 @@ function start(database: TestDatabase, dataDir: string, spool: Spool) {
     tokens: createTokens(signingKeys),
     egress: createEgress({ allow: [], resolve: resolveBySystem }),
     trustedEgress: createEgress({ allow: [], resolve: resolveBySystem }),
+    metrics: createMetrics(),
     logger: pino({ level: "silent" }),
   });
   return { workers, hitDatabase };

@@ -1,16 +1,16 @@
-import { lookup as systemLookup } from "node:dns/promises";
 import http from "node:http";
 import https from "node:https";
 import type { LookupFunction } from "node:net";
 import { parseRange, type Range } from "../ip-ranges.ts";
 import { refusedTarget } from "./address.ts";
 import { exchange } from "./exchange.ts";
+import { FailedLookup } from "./failed-lookup.ts";
 import { RefusedAddress } from "./refused-address.ts";
+import type { Resolve } from "./resolve.ts";
 import { failed, type Result } from "./result.ts";
 import { checkUrl } from "./url.ts";
 
-/** All that a name leads to. Rejects as `dns.lookup` does. */
-export type Resolve = (host: string) => Promise<{ address: string; family: number }[]>;
+export { type Resolve, resolveBySystem } from "./resolve.ts";
 
 export type Request = {
   url: string;
@@ -56,9 +56,6 @@ const MAX_SOCKETS = 256;
 const IDLE_MS = 10_000;
 const RESOLVE_MS = 5_000;
 
-/** Asks the system, as every other program on the machine would. */
-export const resolveBySystem: Resolve = (host) => systemLookup(host, { all: true, verbatim: true });
-
 /**
  * The only way out of EDGR. A name is resolved once for a connection, every address it leads to is checked, and the
  * connection is made to those addresses: what the name says a moment later (DNS rebinding) changes nothing.
@@ -68,7 +65,7 @@ export function createEgress({ allow, resolve, ca }: EgressOptions): Egress {
   const keep = { keepAlive: true, maxSockets: MAX_SOCKETS, timeout: IDLE_MS };
   const agents = {
     "http:": new http.Agent(keep),
-    "https:": new https.Agent({ ...keep, ...(ca === undefined ? {} : { ca }) }),
+    "https:": new https.Agent(keep),
   };
 
   async function send(request: Request): Promise<Result> {
@@ -86,6 +83,7 @@ export function createEgress({ allow, resolve, ca }: EgressOptions): Egress {
         method: request.method,
         headers: { "User-Agent": "EDGR", ...request.headers, Host: url.host },
         lookup: guardedLookup(resolve, port, allowed),
+        ...(ca === undefined ? {} : { ca }),
       },
       body: request.body,
       deadlineMs: request.deadlineMs,
@@ -129,7 +127,7 @@ function guardedLookup(resolve: Resolve, port: number, allowed: readonly Range[]
         if (options.all === true) return callback(null, addresses);
         callback(null, first.address, first.family);
       },
-      (error: unknown) => callback(error instanceof Error ? error : new Error(String(error)), "", 0),
+      (cause: unknown) => callback(new FailedLookup("no addresses", { cause }), "", 0),
     );
   };
 }

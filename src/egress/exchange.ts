@@ -1,5 +1,6 @@
 import type { ClientRequest, IncomingMessage, RequestOptions } from "node:http";
 import type { Socket } from "node:net";
+import { FailedLookup } from "./failed-lookup.ts";
 import { RefusedAddress } from "./refused-address.ts";
 import { type Failure, failed, type Result, type Timings } from "./result.ts";
 
@@ -32,14 +33,21 @@ async function freshAttempt(outgoing: Outgoing, begun: number): Promise<Result> 
 function attempt(outgoing: Outgoing, begun: number): Promise<Result | "stale"> {
   const { promise, resolve } = Promise.withResolvers<Result | "stale">();
   const elapsed = () => Math.round((performance.now() - begun) * 10) / 10;
-  const seen: Seen = { socket: null, dnsMs: null, connectMs: null, tlsMs: null, firstByteMs: null };
+  const seen: Seen = {
+    socket: null,
+    address: null,
+    dnsMs: null,
+    connectMs: null,
+    tlsMs: null,
+    firstByteMs: null,
+  };
   const request = outgoing.request(outgoing.options);
   const end = (result: Result | "stale") => {
     clearTimeout(deadline);
     resolve(result);
   };
   const fail = (failure: Failure, reason: string) => {
-    end(failed(failure, reason, seen.socket?.remoteAddress ?? null, timings(seen, elapsed())));
+    end(failed(failure, reason, seen.address, timings(seen, elapsed())));
     request.destroy();
   };
   const deadline = setTimeout(
@@ -52,6 +60,8 @@ function attempt(outgoing: Outgoing, begun: number): Promise<Result | "stale"> {
     const failure = failureOf(error, seen);
     fail(failure, error instanceof RefusedAddress ? `The address ${error.message}.` : REASONS[failure]);
   });
+  // Nobody asked for another protocol.
+  request.on("upgrade", () => fail("protocol", REASONS.protocol));
   request.on("response", (response) => {
     seen.firstByteMs = elapsed();
     readBody(response, outgoing.maxBodyBytes).then(
@@ -62,7 +72,7 @@ function attempt(outgoing: Outgoing, begun: number): Promise<Result | "stale"> {
           headers: headersOf(response),
           body,
           isTruncated,
-          address: seen.socket?.remoteAddress ?? null,
+          address: seen.address,
           timings: timings(seen, elapsed()),
         });
         if (isTruncated) request.destroy();
@@ -74,23 +84,26 @@ function attempt(outgoing: Outgoing, begun: number): Promise<Result | "stale"> {
   return promise;
 }
 
-type Seen = Omit<Timings, "totalMs"> & { socket: Socket | null };
+/** `address`: of the other end; a socket forgets it when it is closed, as it may be before its answer is read. */
+type Seen = Omit<Timings, "totalMs"> & { socket: Socket | null; address: string | null };
 
 function watch(socket: Socket, seen: Seen, elapsed: () => number, isReused: boolean): void {
   seen.socket = socket;
+  seen.address = socket.remoteAddress ?? null;
   if (isReused) return;
   socket.once("lookup", () => {
     seen.dnsMs = elapsed();
   });
   socket.once("connect", () => {
     seen.connectMs = elapsed();
+    seen.address = socket.remoteAddress ?? null;
   });
   socket.once("secureConnect", () => {
     seen.tlsMs = elapsed();
   });
 }
 
-function timings({ socket, ...seen }: Seen, totalMs: number): Timings {
+function timings({ socket, address, ...seen }: Seen, totalMs: number): Timings {
   return { ...seen, totalMs };
 }
 
@@ -146,7 +159,7 @@ function isBroken(error: NodeJS.ErrnoException): boolean {
 function failureOf(error: NodeJS.ErrnoException, seen: Seen): Failure {
   const code = error.code ?? "";
   if (error instanceof RefusedAddress) return "refused";
-  if (error.syscall === "getaddrinfo" || /^(ENOTFOUND|EAI_|DNS_)/.test(code)) return "dns";
+  if (error instanceof FailedLookup) return "dns";
   if (/^HPE_/.test(code)) return "protocol";
   if (/CERT|SSL|TLS|SELF_SIGNED|ALTNAME|UNABLE_TO_/.test(code)) return "tls";
   return isBroken(error) || seen.connectMs !== null ? "lost" : "connect";

@@ -1,6 +1,6 @@
 import ipaddr from "ipaddr.js";
 import { isInRanges, parseRange } from "../ip-ranges.ts";
-import type { Resolve } from "./client.ts";
+import type { Resolve } from "./resolve.ts";
 
 /** Whether the operator opened, on purpose, where an address leads. */
 export type IsOpened = (url: string) => Promise<boolean>;

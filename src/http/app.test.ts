@@ -3,6 +3,7 @@ import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { Hono } from "hono";
 import pino from "pino";
 import { createTestApp, type TestApp } from "../../test/support/app.ts";
+import { TEST_ENCRYPTION_KEY } from "../../test/support/campaigns.ts";
 import { contactRoutes } from "../contacts/routes.ts";
 import { createApiKey, revokeApiKey } from "../customers/api-keys.ts";
 import { customerRoutes } from "../customers/routes.ts";
@@ -39,6 +40,7 @@ function appWith(options: { ready?: Ready; error?: Error; trackingApp?: Hono<{ B
   const app = createApp({
     database: api.database,
     config: { publicUrl: "https://edgr.example.com" },
+    encryptionKey: TEST_ENCRYPTION_KEY,
     trackingApp: options.trackingApp ?? new Hono(),
     ready: options.ready ?? (async () => ({ ready: true })),
     logger: pino({ level: "info" }, { write: (line) => lines.push(line) }),

@@ -18,6 +18,8 @@ export const API_PATH = "/api/v1";
 export type AppDeps = {
   database: Database;
   config: { publicUrl: string };
+  /** Seals the answers that are kept for an `Idempotency-Key`. */
+  encryptionKey: Buffer;
   /** Pixel, click, unsubscribe. Mounted before everything else and behind no middleware: they are the hot path. */
   trackingApp: Hono<{ Bindings: Bindings }>;
   ready: Ready;
@@ -43,7 +45,7 @@ export function createApp(deps: AppDeps): OpenAPIHono<ApiEnv> {
     authenticate(database.db, now),
     refuseUnknownQuery(app),
     readJsonBody(),
-    idempotency(database.db),
+    idempotency(database.db, deps.encryptionKey),
   );
   for (const resource of deps.resources) app.route(API_PATH, resource);
 

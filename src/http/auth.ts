@@ -10,34 +10,37 @@ const BEARER = /^Bearer +([\x21-\x7e]{1,200})$/i;
 const CACHE_MS = 5_000;
 const CACHE_SIZE = 1_000;
 
+type Owner = { customerId: string; keyName: string };
+
 /**
  * Finds the customer of `Authorization: Bearer <key>`. The key is hashed before it is looked up, so neither the
  * index nor the cache compares secrets byte by byte.
  */
 export function authenticate(db: Db, now: () => Date): MiddlewareHandler<ApiEnv> {
-  const cache = new Map<string, { customerId: string; until: number }>();
+  const cache = new Map<string, Owner & { until: number }>();
 
-  async function customerOf(key: string): Promise<string | null> {
+  async function ownerOf(key: string): Promise<Owner | null> {
     const hash = hashApiKey(key);
     const cacheKey = hash.toString("base64url");
     const at = now().getTime();
     const known = cache.get(cacheKey);
-    if (known !== undefined && known.until > at) return known.customerId;
+    if (known !== undefined && known.until > at) return known;
     const found = await findCustomerByKey(db, hash);
     cache.delete(cacheKey);
     if (found === null) return null;
     await touchApiKey(db, hash);
     if (cache.size >= CACHE_SIZE) cache.clear();
-    cache.set(cacheKey, { customerId: found, until: at + CACHE_MS });
+    cache.set(cacheKey, { ...found, until: at + CACHE_MS });
     return found;
   }
 
   return async (c, next) => {
     const header = c.req.header("Authorization");
     const key = BEARER.exec(header ?? "")?.[1];
-    const customerId = key === undefined ? null : await customerOf(key);
-    if (customerId === null) throw new AppError("unauthorized", refusal(header, key));
-    c.set("customerId", customerId);
+    const owner = key === undefined ? null : await ownerOf(key);
+    if (owner === null) throw new AppError("unauthorized", refusal(header, key));
+    c.set("customerId", owner.customerId);
+    c.set("actor", owner.keyName);
     await next();
   };
 }

@@ -10,7 +10,13 @@ export type Bindings = { ip: string | null };
  */
 export type ApiEnv = {
   Bindings: Bindings;
-  Variables: { requestId: string; customerId: string; db: Db };
+  Variables: {
+    requestId: string;
+    customerId: string;
+    /** The name of the API key, for the audit log. */
+    actor: string;
+    db: Db;
+  };
 };
 
 /** One resource's routes, as `createApp` mounts them under /api/v1. */

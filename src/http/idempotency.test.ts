@@ -91,6 +91,42 @@ test("a refusal is not remembered: the key works once the request is right", asy
   expect((await create("free@example.com", "k6")).status).toBe(201);
 });
 
+test("what is kept of an answer can be read by nobody who reads the database", async () => {
+  const answer = await create("sealed@example.com", "k10");
+  const { rows } = await sql<{ row: string }>`
+    select concat(k::text, encode(k.sealed, 'escape')) as row from idempotency_key k where key = 'k10'`.execute(
+    api.database.db,
+  );
+  expect(rows).toHaveLength(1);
+  for (const told of ["sealed@example.com", answer.body.id, '"attributes"']) {
+    expect(rows[0]?.row).not.toContain(told);
+  }
+});
+
+test("an answer put in another's place is not given away: the repeat is told that it was done", async () => {
+  await create("mine@example.com", "k11");
+  await create("other@example.com", "k12");
+  await sql`
+    update idempotency_key set sealed = (select sealed from idempotency_key where key = 'k12')
+    where key = 'k11'`.execute(api.database.db);
+  const repeat = await create("mine@example.com", "k11");
+  expect(repeat.status).toBe(409);
+  expect(repeat.body.errors[0]?.field).toBe("Idempotency-Key");
+  expect(repeat.text).not.toContain("other@example.com");
+  expect(await count("mine@example.com")).toBe(1);
+});
+
+test("an answer that was kept before answers were sealed is given again", async () => {
+  const first = await create("old@example.com", "k13");
+  await sql`
+    update idempotency_key set sealed = null, body = ${first.text} where key = 'k13'`.execute(
+    api.database.db,
+  );
+  const repeat = await create("old@example.com", "k13");
+  expect(repeat.status).toBe(201);
+  expect(repeat.text).toBe(first.text);
+});
+
 test("two customers may use the same key", async () => {
   const other = await api.createCustomer("other");
   const mine = await create("same@example.com", "k7");

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
+import { openSecret, sealSecret } from "../credentials/secret-box.ts";
 import { AppError } from "../errors.ts";
 import type { Db } from "../storage/pool.ts";
 import type { ApiEnv } from "./env.ts";
@@ -12,9 +13,9 @@ const KEY = /^[\x20-\x7e]{1,255}$/;
 /**
  * `Idempotency-Key` on POST. The key, what the handler writes and the answer commit together: after a crash
  * either all of it is there or none. An answer of 400 or more rolls everything back and is not remembered, so that
- * the same key can be tried again.
+ * the same key can be tried again. The answer is sealed, since it may show a secret that is shown once.
  */
-export function idempotency(db: Db): MiddlewareHandler<ApiEnv> {
+export function idempotency(db: Db, encryptionKey: Buffer): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
     const key = c.req.method === "POST" ? c.req.header("Idempotency-Key") : undefined;
     if (key === undefined) {
@@ -30,22 +31,29 @@ export function idempotency(db: Db): MiddlewareHandler<ApiEnv> {
       ]);
     }
     const fingerprint = await fingerprintOf(c);
-    const ran = await runOnce(db, c, key, fingerprint, next);
+    const seal = (body: string) => sealSecret(encryptionKey, ownerOf(c.var.customerId, key), body);
+    const ran = await runOnce(db, c, { key, fingerprint, seal }, next);
     if (ran) return;
     const answer = await findAnswer(db, c.var.customerId, key);
     // The key was there a moment ago; a purge may have taken it between the two statements.
     if (answer === null)
       throw new AppError("unavailable", "The key has just expired. Send the request again.");
-    return replay(answer, fingerprint);
+    if (answer.fingerprint !== fingerprint) throw belongsToAnother();
+    const body = bodyOf(answer, encryptionKey, ownerOf(c.var.customerId, key));
+    return new Response(body === "" ? null : body, {
+      status: answer.status,
+      headers: { "Content-Type": "application/json", "Idempotency-Replayed": "true" },
+    });
   };
 }
+
+type Once = { key: string; fingerprint: string; seal: (body: string) => Buffer };
 
 /** @returns false, without having run the handler, when the key has been used before */
 async function runOnce(
   db: Db,
   c: Context<ApiEnv>,
-  key: string,
-  fingerprint: string,
+  { key, fingerprint, seal }: Once,
   next: () => Promise<void>,
 ): Promise<boolean> {
   try {
@@ -55,7 +63,8 @@ async function runOnce(
       await next();
       if (c.res.status >= 400) throw new Refused();
       const body = await c.res.clone().text();
-      await rememberAnswer(transaction, c.var.customerId, key, { status: c.res.status, body });
+      const answer = { status: c.res.status, sealed: seal(body) };
+      await rememberAnswer(transaction, c.var.customerId, key, answer);
       return true;
     });
   } catch (error) {
@@ -73,14 +82,32 @@ async function fingerprintOf(c: Context<ApiEnv>): Promise<string> {
   return hash.update(await c.req.text()).digest("base64url");
 }
 
-function replay(answer: RememberedAnswer, fingerprint: string): Response {
-  if (answer.fingerprint !== fingerprint) {
-    throw new AppError("unprocessable", "This Idempotency-Key belongs to another request.", [
-      { field: "Idempotency-Key", reason: "was used with another method, path or body" },
-    ]);
+function belongsToAnother(): AppError {
+  return new AppError("unprocessable", "This Idempotency-Key belongs to another request.", [
+    { field: "Idempotency-Key", reason: "was used with another method, path or body" },
+  ]);
+}
+
+/** @throws AppError when the encryption key is not the one that the answer was sealed with */
+function bodyOf(answer: RememberedAnswer, encryptionKey: Buffer, owner: string): string {
+  if (answer.sealed === null) return answer.body ?? "";
+  try {
+    return openSecret(encryptionKey, owner, answer.sealed);
+  } catch {
+    throw new AppError(
+      "conflict",
+      "The request was done when it first came, but its answer can't be read any more: EDGR's encryption key is another.",
+      [
+        {
+          field: "Idempotency-Key",
+          reason: "was used already: look at what came of it before using another",
+        },
+      ],
+    );
   }
-  return new Response(answer.body === "" ? null : answer.body, {
-    status: answer.status,
-    headers: { "Content-Type": "application/json", "Idempotency-Replayed": "true" },
-  });
+}
+
+/** What binds an answer to its row. */
+function ownerOf(customerId: string, key: string): string {
+  return `${customerId}/answer/${key}`;
 }

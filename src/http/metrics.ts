@@ -24,6 +24,8 @@ export type Metrics = {
   sesFacts(counts: Readonly<Record<string, number>>): void;
   /** What Telegram posted, by what became of it. */
   telegramUpdates(counts: Readonly<Record<string, number>>): void;
+  /** An attempt to deliver a webhook, by the endpoint's type. */
+  webhookAttempt(type: string, outcome: string, seconds: number): void;
   /** @param read asked for each time somebody looks at the metrics */
   watchSpool(read: () => SpoolNumbers): void;
   registry: Registry;
@@ -65,6 +67,19 @@ export function createMetrics(): Metrics {
     labelNames: ["result"],
     registers,
   });
+  const webhookAttempts = new Counter({
+    name: "edgr_webhook_attempts_total",
+    help: "Attempts to deliver a webhook, by the endpoint's type and outcome",
+    labelNames: ["type", "outcome"],
+    registers,
+  });
+  const webhookSeconds = new Histogram({
+    name: "edgr_webhook_attempt_seconds",
+    help: "How long an attempt to deliver a webhook took, by the endpoint's type",
+    labelNames: ["type"],
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15],
+    registers,
+  });
   return {
     request: (method, route, status, seconds) => requests.observe({ method, route, status }, seconds),
     badToken: (route) => hits.inc({ route, reason: "bad_token" }),
@@ -76,6 +91,10 @@ export function createMetrics(): Metrics {
     },
     telegramUpdates: (counts) => {
       for (const [result, count] of Object.entries(counts)) telegramUpdates.inc({ result }, count);
+    },
+    webhookAttempt: (type, outcome, seconds) => {
+      webhookAttempts.inc({ type, outcome });
+      webhookSeconds.observe({ type }, seconds);
     },
     watchSpool: (read) => watchSpool(registry, read),
     registry,

@@ -1,7 +1,13 @@
 import { sql } from "kysely";
 import type { Db } from "../storage/pool.ts";
 
-export type RememberedAnswer = { fingerprint: string; status: number; body: string };
+export type RememberedAnswer = {
+  fingerprint: string;
+  status: number;
+  /** Of a version before answers were sealed. */
+  body: string | null;
+  sealed: Buffer | null;
+};
 
 /**
  * Takes an idempotency key for the caller's transaction. While another transaction holds the same key this waits
@@ -27,16 +33,16 @@ export async function rememberAnswer(
   db: Db,
   customerId: string,
   key: string,
-  answer: { status: number; body: string },
+  answer: { status: number; sealed: Buffer },
 ): Promise<void> {
   await sql`
-    update idempotency_key set status = ${answer.status}, body = ${answer.body}
+    update idempotency_key set status = ${answer.status}, sealed = ${answer.sealed}
     where customer_id = ${customerId} and key = ${key}`.execute(db);
 }
 
 export async function findAnswer(db: Db, customerId: string, key: string): Promise<RememberedAnswer | null> {
   const { rows } = await sql<RememberedAnswer>`
-    select fingerprint, status, body from idempotency_key
+    select fingerprint, status, body, sealed from idempotency_key
     where customer_id = ${customerId} and key = ${key} and status is not null`.execute(db);
   return rows[0] ?? null;
 }

@@ -7,6 +7,7 @@ import { countLinks } from "./count-links.ts";
 import { fireEdges } from "./fire-edges.ts";
 import { gatherDigests } from "./gather-digests.ts";
 import { limitSoftBounces } from "./limit-soft-bounces.ts";
+import { oweDeliveries } from "./owe-deliveries.ts";
 import { recordActivity } from "./record-activity.ts";
 import { startEnrollments, startRuns } from "./start-runs.ts";
 import { suppress } from "./suppress.ts";
@@ -52,6 +53,7 @@ async function projectRange(db: Db, range: Range): Promise<void> {
   if (entered.starting + fired.starting > 0) await startRuns(db);
   if (entered.completing + fired.completing > 0) await completeEnrollments(db);
   await gatherDigests(db);
+  await oweDeliveries(db);
 }
 
 /**

@@ -15,7 +15,9 @@ import * as telegram from "./migrations/0013-telegram.ts";
 import * as telegramSending from "./migrations/0014-telegram-sending.ts";
 import * as telegramReactions from "./migrations/0015-telegram-reactions.ts";
 import * as webhooks from "./migrations/0017-webhooks.ts";
+import * as replays from "./migrations/0018-replays.ts";
 import * as digests from "./migrations/0019-digests.ts";
+import * as sealedAnswers from "./migrations/0020-sealed-answers.ts";
 
 /** By name, in the order in which they are applied. */
 export const MIGRATIONS: Record<string, Migration> = {
@@ -35,7 +37,9 @@ export const MIGRATIONS: Record<string, Migration> = {
   "0014-telegram-sending": telegramSending,
   "0015-telegram-reactions": telegramReactions,
   "0017-webhooks": webhooks,
+  "0018-replays": replays,
   "0019-digests": digests,
+  "0020-sealed-answers": sealedAnswers,
 };
 
 /**

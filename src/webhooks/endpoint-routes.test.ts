@@ -186,6 +186,23 @@ describe("an endpoint", () => {
     expect(second.headers.get("Idempotency-Replayed")).toBe("true");
   });
 
+  test("whose secret is shown again to a repeat leaves none readable in what is kept for that", async () => {
+    const made = await post({}, { headers: { "Idempotency-Key": "secret-1" } });
+    const rotated = await api.call("POST", `${PATH}/${made.body.id}/secrets/rotate`, {
+      body: {},
+      headers: { "Idempotency-Key": "secret-2" },
+    });
+    const { rows } = await sql<{ row: string }>`
+      select concat(k::text, encode(k.sealed, 'escape')) as row from idempotency_key k
+      where key in ('secret-1', 'secret-2')`.execute(api.database.db);
+    expect(rows).toHaveLength(2);
+    for (const { row } of rows) {
+      expect(row).not.toContain("whsec_");
+      for (const { text } of [made, rotated])
+        expect(row).not.toContain(/whsec_([^"]+)/.exec(text)?.[1] ?? row);
+    }
+  });
+
   test("stands in a list, newest first, that goes on where the page before ended", async () => {
     const neighbour = await api.createCustomer("lists endpoints");
     const ids: string[] = [];
@@ -434,7 +451,7 @@ describe("stats", () => {
 async function owe(endpointId: string, status: string, secondsAgo = 0): Promise<void> {
   await sql`
     insert into webhook_delivery (customer_id, endpoint_id, event_id, kind, event_type, event_at, position, status,
-      due_at, finished_at, created_at)
+      due_at, finished_at, schedule_at)
     values (${api.customer.id}, ${endpointId}, ${newId()}, 'event', 'email_opened', now(),
       1000000 - ${secondsAgo}::int, ${status}, ${status === "pending" ? new Date() : null},
       ${status === "pending" ? null : new Date()}, now() - make_interval(secs => ${secondsAgo}))`.execute(

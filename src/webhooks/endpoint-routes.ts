@@ -7,6 +7,7 @@ import { listOf, pageQuery, toPage } from "../http/pagination.ts";
 import { invalid } from "../http/problem.ts";
 import { inTransaction } from "../http/transaction.ts";
 import type { Db } from "../storage/pool.ts";
+import { recordAudit } from "./audit-queries.ts";
 import {
   cancelPending,
   deleteEndpoint,
@@ -104,7 +105,7 @@ export function endpointRoutes(deps: EndpointDeps): ApiRoutes {
   const routes = new OpenAPIHono<ApiEnv>();
 
   routes.openapi(create, async (c) => {
-    const { customerId } = c.var;
+    const { customerId, actor } = c.var;
     const { url, headers, ...given } = c.req.valid("json");
     const settings = withDefaults(given);
     await checkTarget(given.type, url, deps);
@@ -126,6 +127,14 @@ export function endpointRoutes(deps: EndpointDeps): ApiRoutes {
       });
       if (secret !== null) await addSecret(db, whose, secret);
       await recordState(db, customerId, id, position);
+      const details = { type: given.type, url: shownUrl(given.type, url) };
+      await recordAudit(db, customerId, {
+        actor,
+        action: "endpoint_created",
+        subject: id,
+        reason: null,
+        details,
+      });
       return await findEndpoint(db, customerId, id);
     });
     return c.json({ ...presentEndpoint(created), secret }, 201);
@@ -143,7 +152,7 @@ export function endpointRoutes(deps: EndpointDeps): ApiRoutes {
   });
 
   routes.openapi(change, async (c) => {
-    const { customerId } = c.var;
+    const { customerId, actor } = c.var;
     const { id } = c.req.valid("param");
     const body = c.req.valid("json");
     const before = await findEndpoint(c.var.db, customerId, id);
@@ -153,20 +162,42 @@ export function endpointRoutes(deps: EndpointDeps): ApiRoutes {
     if (url !== undefined) await checkTarget(before.type, url, deps);
     await refuseUnknownCampaigns(c.var.db, customerId, body.campaignIds ?? null);
     const whose = { encryptionKey: deps.encryptionKey, customerId, endpointId: id };
-    const changed = await inTransaction(c.var.db, (db) => changeEndpoint(db, whose, { ...body, url }));
+    const changed = await inTransaction(c.var.db, async (db) => {
+      const endpoint = await changeEndpoint(db, whose, { ...body, url });
+      const details = { fields: Object.keys(body) };
+      await recordAudit(db, customerId, {
+        actor,
+        action: "endpoint_changed",
+        subject: id,
+        reason: null,
+        details,
+      });
+      return endpoint;
+    });
     return c.json(presentEndpoint(changed), 200);
   });
 
   routes.openapi(remove, async (c) => {
     const { id } = c.req.valid("param");
-    const { customerId } = c.var;
-    if ((await findEndpoint(c.var.db, customerId, id)) === null) throw noSuchEndpoint();
+    const { customerId, actor } = c.var;
+    const endpoint = await findEndpoint(c.var.db, customerId, id);
+    if (endpoint === null) throw noSuchEndpoint();
     // A million may be pending: they go first, while the projector goes on. It stands still for the few made since.
     await cancelPending(c.var.db, customerId, id, DELETED);
     await inTransaction(c.var.db, async (db) => {
       await holdMatching(db);
+      // A replay that is opening deliveries holds the endpoint until they can be seen here.
+      await lockEndpoint(db, customerId, id);
       await cancelPending(db, customerId, id, DELETED);
       await deleteEndpoint(db, customerId, id);
+      const details = { type: endpoint.type, url: endpoint.url };
+      await recordAudit(db, customerId, {
+        actor,
+        action: "endpoint_deleted",
+        subject: id,
+        reason: null,
+        details,
+      });
     });
     return c.body(null, 204);
   });

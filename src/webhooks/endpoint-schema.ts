@@ -14,7 +14,7 @@ const MAX_SCHEDULE_S = 5 * DAY_S;
 const MAX_OVERLAP_S = 7 * DAY_S;
 const MAX_REASON_CHARS = 500;
 
-const patterns = z
+export const patterns = z
   .array(
     z.string().superRefine((pattern, context) => {
       const problem = patternProblem(pattern);

@@ -3,6 +3,7 @@ import type { ApiEnv, ApiRoutes } from "../http/env.ts";
 import { idParams } from "../http/fields.ts";
 import { json, jsonBody, problems } from "../http/openapi.ts";
 import { inTransaction } from "../http/transaction.ts";
+import { recordAudit } from "./audit-queries.ts";
 import { findEndpoint, setEnabled } from "./endpoint-edit-queries.ts";
 import { disableEndpoint } from "./endpoint-queries.ts";
 import { disabling, endpoint as endpointSchema, stats as statsSchema } from "./endpoint-schema.ts";
@@ -52,10 +53,14 @@ export function endpointStatusRoutes(deps: { onAppend: () => void }): ApiRoutes 
 
   routes.openapi(enable, async (c) => {
     const { id } = c.req.valid("param");
-    const { customerId } = c.var;
+    const { customerId, actor } = c.var;
     const enabled = await inTransaction(c.var.db, async (db) => {
       const position = await holdMatching(db);
-      if (await setEnabled(db, customerId, id)) await recordState(db, customerId, id, position);
+      if (await setEnabled(db, customerId, id)) {
+        await recordState(db, customerId, id, position);
+        const what = { action: "endpoint_enabled", subject: id, reason: null, details: {} } as const;
+        await recordAudit(db, customerId, { actor, ...what });
+      }
       return await findEndpoint(db, customerId, id);
     });
     return c.json(presentEndpoint(enabled), 200);
@@ -64,9 +69,12 @@ export function endpointStatusRoutes(deps: { onAppend: () => void }): ApiRoutes 
   routes.openapi(disable, async (c) => {
     const { id } = c.req.valid("param");
     const { reason } = c.req.valid("json");
-    const { customerId } = c.var;
+    const { customerId, actor } = c.var;
     const disabled = await inTransaction(c.var.db, async (db) => {
-      await disableEndpoint(db, customerId, id, "person", reason);
+      if (await disableEndpoint(db, customerId, id, "person", reason)) {
+        const what = { action: "endpoint_disabled", subject: id, reason, details: {} } as const;
+        await recordAudit(db, customerId, { actor, ...what });
+      }
       return await findEndpoint(db, customerId, id);
     });
     deps.onAppend();

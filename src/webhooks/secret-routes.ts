@@ -5,6 +5,7 @@ import { id, idParams } from "../http/fields.ts";
 import { json, jsonBody, problems } from "../http/openapi.ts";
 import { inTransaction } from "../http/transaction.ts";
 import type { Db } from "../storage/pool.ts";
+import { recordAudit } from "./audit-queries.ts";
 import { findEndpoint, lockEndpoint } from "./endpoint-edit-queries.ts";
 import type { EndpointDeps } from "./endpoint-routes.ts";
 import { rotatedSecret, rotation, secret as secretSchema } from "./endpoint-schema.ts";
@@ -83,7 +84,7 @@ export function secretRoutes(deps: Pick<EndpointDeps, "encryptionKey" | "randomB
   routes.openapi(rotate, async (c) => {
     const { id: endpointId } = c.req.valid("param");
     const { overlapSeconds } = c.req.valid("json");
-    const { customerId } = c.var;
+    const { customerId, actor } = c.var;
     const whose = { encryptionKey: deps.encryptionKey, customerId, endpointId };
     const secret = newSecret(deps.randomBytes);
     const newest = await inTransaction(c.var.db, async (db) => {
@@ -92,6 +93,13 @@ export function secretRoutes(deps: Pick<EndpointDeps, "encryptionKey" | "randomB
       if ((await selectSecrets(db, customerId, endpointId)).length >= MAX_SECRETS) throw tooMany();
       await addSecret(db, whose, secret);
       await touchEndpoint(db, customerId, endpointId);
+      const what = {
+        action: "secret_rotated",
+        subject: endpointId,
+        reason: null,
+        details: { overlapSeconds },
+      } as const;
+      await recordAudit(db, customerId, { actor, ...what });
       return (await selectSecrets(db, customerId, endpointId))[0];
     });
     if (newest === undefined) throw new Error("a secret that was just added is there");
@@ -100,13 +108,20 @@ export function secretRoutes(deps: Pick<EndpointDeps, "encryptionKey" | "randomB
 
   routes.openapi(revoke, async (c) => {
     const { id: endpointId, secretId } = c.req.valid("param");
-    const { customerId } = c.var;
+    const { customerId, actor } = c.var;
     await inTransaction(c.var.db, async (db) => {
       await lockSigned(db, customerId, endpointId);
       const secrets = await selectSecrets(db, customerId, endpointId);
       if (secrets[0]?.id === secretId) throw isNewest();
       if (!(await deleteSecret(db, customerId, endpointId, secretId))) throw noSuchSecret();
       await touchEndpoint(db, customerId, endpointId);
+      const what = {
+        action: "secret_revoked",
+        subject: endpointId,
+        reason: null,
+        details: { secretId },
+      } as const;
+      await recordAudit(db, customerId, { actor, ...what });
     });
     return c.body(null, 204);
   });

@@ -46,15 +46,16 @@ export function webhookId(kind: keyof typeof ID_PREFIXES, eventId: string): stri
  * Signs with every secret (`v1`, HMAC-SHA256, in their order) and the key pair (`v1a`, ed25519): receivers in the
  * middle of a rotation find theirs among them.
  * @param keys.secrets `whsec_…`, newest first
- * @param keys.signingKey `whsk_…`
+ * @param keys.signingKey `whsk_…`, or what `privateKey` makes of it: reading it takes as long as signing
  */
 export function signatureHeaders(
   { id, timestamp, body }: Unsigned,
-  keys: { secrets: readonly string[]; signingKey: string },
+  keys: { secrets: readonly string[]; signingKey: string | KeyObject },
 ): SignatureHeaders {
   const content = signedContent(id, String(timestamp), body);
   const symmetric = keys.secrets.map((secret) => `v1,${hmac(secret, content).toString("base64")}`);
-  const asymmetric = `v1a,${sign(null, content, privateKey(keys.signingKey)).toString("base64")}`;
+  const key = typeof keys.signingKey === "string" ? privateKey(keys.signingKey) : keys.signingKey;
+  const asymmetric = `v1a,${sign(null, content, key).toString("base64")}`;
   return {
     "webhook-id": id,
     "webhook-timestamp": String(timestamp),
@@ -143,7 +144,8 @@ function hmac(secret: string, content: Buffer): Buffer {
   return createHmac("sha256", key).update(content).digest();
 }
 
-function privateKey(signingKey: string): KeyObject {
+/** @param signingKey `whsk_…` */
+export function privateKey(signingKey: string): KeyObject {
   const bytes = bytesOf(signingKey, PRIVATE_PREFIX);
   if (bytes.length !== SEED_BYTES + PUBLIC_BYTES) throw new Error("a signing key must have 64 bytes");
   const pkcs8 = Buffer.concat([PKCS8_HEAD, bytes.subarray(0, SEED_BYTES)]);

@@ -5,6 +5,7 @@ import { findCustomerByKey } from "../../src/customers/queries.ts";
 import { createApp } from "../../src/http/app.ts";
 import type { ApiRoutes } from "../../src/http/env.ts";
 import { createMetrics } from "../../src/http/metrics.ts";
+import { TEST_ENCRYPTION_KEY } from "./campaigns.ts";
 import { createTestDatabase, type TestDatabase } from "./database.ts";
 
 export type TestCustomer = { id: string; key: string };
@@ -43,6 +44,7 @@ export async function createTestApp(
   const app = createApp({
     database,
     config: { publicUrl: "https://edgr.example.com" },
+    encryptionKey: TEST_ENCRYPTION_KEY,
     trackingApp: new Hono(),
     ready: async () => ({ ready: true }),
     logger: pino({ level: "silent" }),
@@ -53,9 +55,9 @@ export async function createTestApp(
 
   async function createCustomer(customerName: string): Promise<TestCustomer> {
     const { key } = await createApiKey(database.db, { customerName, name: "test" });
-    const id = await findCustomerByKey(database.db, hashApiKey(key));
-    if (id === null) throw new Error("the key just made is not there");
-    return { id, key };
+    const owner = await findCustomerByKey(database.db, hashApiKey(key));
+    if (owner === null) throw new Error("the key just made is not there");
+    return { id: owner.customerId, key };
   }
 
   const customer = await createCustomer("test customer");

@@ -3,6 +3,7 @@ import pino from "pino";
 import { assembleApp } from "../../src/app.ts";
 import { readConfig } from "../../src/config.ts";
 import { createEgress, resolveBySystem } from "../../src/egress/client.ts";
+import { createMetrics } from "../../src/http/metrics.ts";
 import type { App } from "../../src/http/server.ts";
 import type { HitLog } from "../../src/spool/hit-log.ts";
 import { createTokens } from "../../src/tracking/token.ts";
@@ -36,9 +37,10 @@ export function assembleWholeApp(database: TestDatabase): App {
     database,
     secrets: { encryptionKey: randomBytes(32), signingKeys },
     tokens: createTokens(signingKeys),
-    workers: { hits: nobodyHits, wake: () => {}, stop: async () => {} },
+    workers: { hits: nobodyHits, wake: () => {}, wakeDeliveries: () => {}, stop: async () => {} },
     egress: createEgress({ allow: [], resolve: resolveBySystem }),
     trustedEgress: createEgress({ allow: [], resolve: resolveBySystem }),
+    metrics: createMetrics(),
     logger: pino({ level: "silent" }),
   });
 }

@@ -150,6 +150,16 @@ async function deliveries(db: Kysely<unknown>): Promise<void> {
     db,
   );
   await sql`create index webhook_delivery_event on webhook_delivery (customer_id, event_id)`.execute(db);
+  // For the lists of the log: what is not delivered is little as a rule, and found whatever else there is.
+  await sql`
+    create index webhook_delivery_undelivered on webhook_delivery (customer_id, status, id, endpoint_id)
+    where status <> 'delivered'`.execute(db);
+  await sql`
+    create index webhook_delivery_contact on webhook_delivery (customer_id, contact_id, id)
+    where contact_id is not null`.execute(db);
+  await sql`
+    create index webhook_delivery_campaign on webhook_delivery (customer_id, campaign_id, id)
+    where campaign_id is not null`.execute(db);
   await sql`
     create index webhook_delivery_due on webhook_delivery (customer_id, endpoint_id, due_at)
     where status = 'pending'`.execute(db);

@@ -1,0 +1,198 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { createSignal } from "../signal.ts";
+import { type Attempt, beginDeliveries } from "./begin.ts";
+import { holdDueDeliveries, type ReadyEndpoint, selectReadyEndpoints, type Want } from "./claim-queries.ts";
+import { type DeliverDeps, sendAttempt } from "./deliver.ts";
+import { createDiscordLimits } from "./discord-limits.ts";
+import type { End } from "./end.ts";
+import { createInHand } from "./in-hand.ts";
+import { createOpenEndpoints } from "./open-endpoints.ts";
+import { createRates } from "./rates.ts";
+import { createRecorder } from "./record.ts";
+import { shareOut } from "./share.ts";
+import { triedAgain } from "./verdict.ts";
+
+export type RunDeliveriesDeps = DeliverDeps & {
+  /** Something was appended to the log: an endpoint was disabled. */
+  onAppend: () => void;
+};
+
+export type Deliveries = {
+  /** Says that deliveries may have become due. */
+  wake(): void;
+  /** Begins nothing more, lets the requests under way end, each within its deadline, and records what came of them. */
+  stop(): Promise<void>;
+};
+
+/** Requests at the same time; each holds a payload, an answer of up to 16 kB and a connection. */
+const MAX_IN_HAND = 1_024;
+/** Deliveries in one claim. */
+const MAX_CLAIMED = 256;
+const LOOK_MS = 1_000;
+/** However often it is woken. */
+const LOOK_AGAIN_MS = 50;
+/** From one claim to the next: one costs the same statements for one delivery as for a hundred. */
+const CLAIM_MS = 10;
+const RETRY_MS = 1_000;
+/** Of what is recorded when the process ends, if the database is away. */
+const GIVE_UP_MS = 5_000;
+
+/**
+ * Delivers what is owed to endpoints, for as long as the process lives, several processes beside each other; none ever
+ * has what another has in hand. Concurrency and rate of an endpoint are kept to by each process on its own.
+ *
+ * Now and then it looks which endpoints have something due; for these it takes deliveries, a part for each, until one
+ * gives less than was asked for.
+ */
+export function runDeliveries(deps: RunDeliveriesDeps): Deliveries {
+  const signal = createSignal();
+  const inHand = createInHand();
+  const rates = createRates();
+  const discord = createDiscordLimits();
+  const recorder = createRecorder(deps);
+  const beginning = { ...deps, endpoints: createOpenEndpoints(deps) };
+  const handed = new Set<Promise<void>>();
+  /** By id; those at the front were asked for longest ago. */
+  let ready = new Map<string, ReadyEndpoint>();
+  /** Of these, the ones that gave less than was asked for: they may have more when an attempt has ended. */
+  const drained = new Set<string>();
+  let lookedAt = Number.NEGATIVE_INFINITY;
+  let tookAt = Number.NEGATIVE_INFINITY;
+  let isWoken = false;
+  let stopping = false;
+
+  async function loop(): Promise<void> {
+    while (!stopping) {
+      try {
+        const restMs = await turn();
+        if (restMs > 0) await signal.sleep(restMs);
+      } catch (error) {
+        deps.log.error({ err: error }, "webhooks: could not take what is due, tries again");
+        await signal.sleep(RETRY_MS);
+      }
+    }
+  }
+
+  /** @returns how long nothing is to be done, unless something ends or becomes due */
+  async function turn(): Promise<number> {
+    if (recorder.isFailing()) return RETRY_MS;
+    const lookInMs = lookedAt + (isWoken ? LOOK_AGAIN_MS : LOOK_MS) - deps.now();
+    if (lookInMs <= 0 || lookInMs > LOOK_MS) await look();
+    const restMs = Math.min(CLAIM_MS, tookAt + CLAIM_MS - deps.now());
+    if (restMs > 0) await pause(restMs);
+    const { wants, waitMs } = plan();
+    if (wants.length === 0) return Math.max(1, Math.min(waitMs, lookInMs > 0 ? lookInMs : LOOK_MS));
+    tookAt = deps.now();
+    await take(wants);
+    return 0;
+  }
+
+  async function look(): Promise<void> {
+    isWoken = false;
+    lookedAt = deps.now();
+    const found = new Map((await selectReadyEndpoints(deps.db)).map((each) => [each.endpointId, each]));
+    const known = [...ready.keys()].flatMap((id) => found.get(id) ?? []);
+    ready = new Map([...known, ...found.values()].map((each) => [each.endpointId, each]));
+    drained.clear();
+  }
+
+  /** What to take, and how long the rates of others still forbid it. */
+  function plan(): { wants: Want[]; waitMs: number } {
+    const now = deps.now();
+    const free = MAX_IN_HAND - inHand.total();
+    let waitMs = LOOK_MS;
+    const asking = [...ready.values()].flatMap((endpoint) => {
+      const { endpointId } = endpoint;
+      const room = endpoint.maxConcurrency - inHand.running(endpointId);
+      if (free <= 0 || room <= 0 || drained.has(endpointId)) return [];
+      if (endpoint.type === "discord" && !discord.allows(now)) return [];
+      return [{ endpoint, room, inHand: inHand.unended(endpointId) }];
+    });
+    const shares = shareOut(free, MAX_CLAIMED, asking);
+    const wants = asking.flatMap(({ endpoint, inHand: unended }, index): Want[] => {
+      const { customerId, endpointId, ratePerSecond } = endpoint;
+      const share = shares[index] ?? 0;
+      const rate = ratePerSecond === null ? null : rates.of(endpointId, ratePerSecond, now);
+      const most = rate === null ? share : rate.take(now, share);
+      if (rate !== null && share > 0 && most === 0) waitMs = Math.min(waitMs, rate.waitMs(now));
+      if (most === 0) return [];
+      return [{ customerId, endpointId, running: inHand.running(endpointId), unended, most }];
+    });
+    return { wants, waitMs };
+  }
+
+  async function take(wants: readonly Want[]): Promise<void> {
+    const taken = new Map<string, number>();
+    try {
+      const attempts = await deps.db
+        .transaction()
+        .execute(async (db) => beginDeliveries(db, await holdDueDeliveries(db, wants), beginning));
+      for (const attempt of attempts) {
+        const { endpointId } = attempt.delivery;
+        taken.set(endpointId, (taken.get(endpointId) ?? 0) + 1);
+        hand(attempt);
+      }
+    } finally {
+      for (const want of wants) settle(want, taken.get(want.endpointId) ?? 0);
+    }
+  }
+
+  function settle({ endpointId, most }: Want, taken: number): void {
+    const endpoint = ready.get(endpointId);
+    if (endpoint === undefined) return;
+    const { ratePerSecond } = endpoint;
+    if (ratePerSecond !== null) rates.of(endpointId, ratePerSecond, deps.now()).giveBack(most - taken);
+    if (taken < most) drained.add(endpointId);
+    // To the end of the line.
+    ready.delete(endpointId);
+    ready.set(endpointId, endpoint);
+  }
+
+  function hand(attempt: Attempt): void {
+    const { endpointId } = attempt.delivery;
+    inHand.begin(endpointId);
+    const done = deliver(attempt).finally(() => {
+      inHand.end(endpointId);
+      drained.delete(endpointId);
+      handed.delete(done);
+      signal.wake();
+    });
+    handed.add(done);
+  }
+
+  async function deliver(attempt: Attempt): Promise<void> {
+    const end = await sendAttempt(attempt, deps).catch((error: unknown) => brokenEnd(attempt, error));
+    inHand.answer(attempt.delivery.endpointId);
+    signal.wake();
+    discord.note(end);
+    await recorder.record(end);
+  }
+
+  // The request itself could not be made: a fault of ours, which must not stop the others nor go unrecorded.
+  function brokenEnd(attempt: Attempt, error: unknown): End {
+    deps.log.error({ err: error, attemptId: attempt.id }, "webhooks: an attempt could not be made");
+    const verdict = triedAgain("internal", "EDGR could not make the request.");
+    return { attempt, finishedAt: new Date(deps.now()), result: null, verdict };
+  }
+
+  async function finish(): Promise<void> {
+    await running;
+    const giveUp = setTimeout(recorder.giveUp, GIVE_UP_MS);
+    await Promise.all(handed);
+    await recorder.settled();
+    clearTimeout(giveUp);
+  }
+
+  const running = loop();
+  return {
+    wake() {
+      isWoken = true;
+      signal.wake();
+    },
+    async stop() {
+      stopping = true;
+      signal.wake();
+      await finish();
+    },
+  };
+}
