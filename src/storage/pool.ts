@@ -33,6 +33,8 @@ export function openDatabase(
     ...(answerWithinMs === null ? {} : { query_timeout: answerWithinMs }),
     idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
     application_name: "edgr",
+    // What is asked is planned for tables of millions and answered in milliseconds: compiling it would take longer.
+    options: "-c jit=off",
     types: { getTypeParser: parserFor },
   });
   // A connection that the server closes fails the query under way, or is replaced on next use. Without listeners the

@@ -2,14 +2,17 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { sql } from "kysely";
 import { createTestApp, type TestApp, type TestCustomer } from "../../test/support/app.ts";
-import { TEST_ENCRYPTION_KEY } from "../../test/support/campaigns.ts";
+import { append, TEST_ENCRYPTION_KEY } from "../../test/support/campaigns.ts";
 import { routesOnOneThing } from "../../test/support/whole-app.ts";
+import { newEvent } from "../events/event.ts";
+import { newId } from "../events/id.ts";
 import { deliveryActionRoutes } from "./delivery-action-routes.ts";
 import { deliveryBulkRoutes } from "./delivery-bulk-routes.ts";
 import { deliveryRoutes } from "./delivery-routes.ts";
 import { openEndpoint } from "./endpoint-queries.ts";
 import { endpointRoutes } from "./endpoint-routes.ts";
 import { endpointStatusRoutes } from "./endpoint-status-routes.ts";
+import { eventRoutes } from "./event-routes.ts";
 import { replayRoutes } from "./replay-routes.ts";
 import { secretRoutes } from "./secret-routes.ts";
 import { testRoutes } from "./test-routes.ts";
@@ -20,7 +23,7 @@ const REPLAY = { filter: {}, which: "all" };
 
 let api: TestApp;
 let thief: TestCustomer;
-let owned: { endpoint: string; secret: string; delivery: string; replay: string };
+let owned: { endpoint: string; secret: string; delivery: string; replay: string; event: string };
 
 /** Every route on one thing, and what another customer tries with it. */
 const tries: [method: string, path: string, body: object | null][] = [
@@ -41,6 +44,8 @@ const tries: [method: string, path: string, body: object | null][] = [
   ["POST", "/webhooks/deliveries/{id}/resend", { endpointIds: ["01989c2a-7d3c-7cc3-98c4-dc0c0c07398f"] }],
   ["GET", "/webhooks/replays/{id}", null],
   ["PATCH", "/webhooks/replays/{id}", { status: "cancelled" }],
+  ["GET", "/events/{id}", null],
+  ["GET", "/events/{id}/deliveries", null],
 ];
 
 beforeAll(async () => {
@@ -56,6 +61,7 @@ beforeAll(async () => {
     deliveryBulkRoutes({ ...delivering, onDue: () => {} }),
     endpointRoutes({ encryptionKey, randomBytes, egress, isOpened: async () => false }),
     endpointStatusRoutes({ onAppend: () => {} }),
+    eventRoutes(),
     secretRoutes({ encryptionKey, randomBytes }),
     replayRoutes({ now: () => new Date() }),
     testRoutes({ publicUrl: "https://edgr.example.com", now: () => new Date(), attempt }),
@@ -71,7 +77,15 @@ beforeAll(async () => {
     values (${api.customer.id}, ${body.id}, new_id(), 'event', 'email_opened', now(), 1, 'pending', now(), '{}')
     returning id`.execute(api.database.db);
   const started = await api.call("POST", REPLAYS, { body: { ...REPLAY, endpointIds: [body.id] } });
+  const event = newEvent({
+    id: newId(),
+    type: "email_opened",
+    at: new Date(),
+    customerId: api.customer.id,
+  });
+  await append(api.database.db, event);
   owned = {
+    event: event.id,
     replay: started.body.id,
     endpoint: body.id,
     secret: secrets.body.items[0]?.id ?? "",
@@ -94,17 +108,23 @@ async function contents(): Promise<string> {
   return JSON.stringify(rows);
 }
 
-test("the table above has every route of the app on an endpoint, a delivery or a replay", async () => {
+test("the table above has every route of the app on an endpoint, a delivery, a replay or an event", async () => {
   const documented = (await routesOnOneThing(api.database)).filter((route) =>
-    / \/webhooks\/(endpoints|deliveries|replays)\//.test(route),
+    / \/(webhooks\/(endpoints|deliveries|replays)|events)\//.test(route),
   );
   expect(tries.map(([method, path]) => `${method} ${path}`).toSorted()).toEqual(documented.toSorted());
 });
 
+/** What a path is about. */
+function ownedAt(path: string): keyof typeof owned {
+  if (path.startsWith("/events/")) return "event";
+  if (path.startsWith("/webhooks/replays/")) return "replay";
+  return path.startsWith("/webhooks/deliveries/") ? "delivery" : "endpoint";
+}
+
 test.each(tries)("%s %s answers another customer that there is no such thing", async (method, path, body) => {
   const before = await contents();
-  const ofEndpoint = path.includes("/replays/") ? owned.replay : owned.endpoint;
-  const id = path.includes("/deliveries/") ? owned.delivery : ofEndpoint;
+  const id = owned[ownedAt(path)];
   const address = path.replace("{id}", id).replace("{secretId}", owned.secret);
   const answer = await api.call(method, `/api/v1${address}`, { body: body ?? undefined, customer: thief });
   expect(answer.status).toBe(404);

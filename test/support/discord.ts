@@ -20,6 +20,8 @@ export type DiscordStandIn = {
   posted: DiscordPosted[];
   /** What was answered to each request, the oldest first. */
   answers: { status: number; body: unknown }[];
+  /** What stood behind `?` in the address of each request. */
+  queries: { [name: string]: string }[];
   /** From now on the webhook is gone (404, 10015) or its token is not known (401, 50027); null: neither. */
   end(ending: "unknown" | "token" | null): void;
   /** The next request is answered so, and does nothing. */
@@ -75,6 +77,7 @@ export async function startDiscord({
 }: DiscordOptions = {}): Promise<DiscordStandIn> {
   const posted: DiscordPosted[] = [];
   const answers: DiscordStandIn["answers"] = [];
+  const queries: DiscordStandIn["queries"] = [];
   const failures: Failure[] = [];
   let ending: "unknown" | "token" | null = null;
   let times: number[] = [];
@@ -86,6 +89,16 @@ export async function startDiscord({
       return rateLimited(((times[0] ?? at) + LIMITED.ms - at) / 1_000, false);
     times.push(at);
     return null;
+  }
+
+  // What is left of the limit, and in how many seconds all of it is there again.
+  function allowance(): Failure["headers"] {
+    const resetMs = (times[0] ?? now()) + LIMITED.ms - now();
+    return {
+      "X-RateLimit-Limit": String(LIMITED.messages),
+      "X-RateLimit-Remaining": String(LIMITED.messages - times.length),
+      "X-RateLimit-Reset-After": String(Math.max(0, resetMs) / 1_000),
+    };
   }
 
   function answer(url: URL, body: string): Failure {
@@ -102,9 +115,11 @@ export async function startDiscord({
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(Buffer.from(chunk));
     const url = new URL(request.url ?? "", "http://discord.invalid");
+    queries.push(Object.fromEntries(url.searchParams));
     const { status, body, headers } = answer(url, Buffer.concat(chunks).toString("utf8"));
     answers.push({ status, body });
-    response.writeHead(status, { "Content-Type": "application/json", ...headers });
+    const told = isLimited && status < 400 ? allowance() : {};
+    response.writeHead(status, { "Content-Type": "application/json", ...told, ...headers });
     response.end(status === 204 ? undefined : JSON.stringify(body));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -115,6 +130,7 @@ export async function startDiscord({
     url: `http://127.0.0.1:${address.port}${PATH}`,
     posted,
     answers,
+    queries,
     end: (next) => {
       ending = next;
     },

@@ -29,8 +29,10 @@ const nobodyHits: HitLog = {
   stop: async () => {},
 };
 
-/** The app as a process has it, with every route and no worker. */
-export function assembleWholeApp(database: TestDatabase): App {
+type Own = Partial<Parameters<typeof assembleApp>[0]>;
+
+/** The app as a process has it, with every route and no worker. @param own what is to be other than by default */
+export function assembleWholeApp(database: TestDatabase, own: Own = {}): App {
   const signingKeys = [{ kid: "a", secret: randomBytes(32), retired: false }];
   return assembleApp({
     config: readConfig({}, "/"),
@@ -42,6 +44,7 @@ export function assembleWholeApp(database: TestDatabase): App {
     trustedEgress: createEgress({ allow: [], resolve: resolveBySystem }),
     metrics: createMetrics(),
     logger: pino({ level: "silent" }),
+    ...own,
   });
 }
 
