@@ -5,6 +5,7 @@ import { completeEnrollments } from "./complete-enrollments.ts";
 import { countEvents } from "./count-events.ts";
 import { countLinks } from "./count-links.ts";
 import { fireEdges } from "./fire-edges.ts";
+import { keepConversations } from "./keep-conversations.ts";
 import { limitSoftBounces } from "./limit-soft-bounces.ts";
 import { recordActivity } from "./record-activity.ts";
 import { startEnrollments, startRuns } from "./start-runs.ts";
@@ -42,6 +43,7 @@ async function projectRange(db: Db, range: Range): Promise<void> {
   await suppress(db, types);
   await suppressChats(db, types);
   await limitSoftBounces(db, types);
+  await keepConversations(db, types);
   await countEvents(db, types);
   await countLinks(db, types);
   await keepTimers(db, types);

@@ -14,6 +14,7 @@ import * as topicPatterns from "./migrations/0012-topic-patterns.ts";
 import * as telegram from "./migrations/0013-telegram.ts";
 import * as telegramSending from "./migrations/0014-telegram-sending.ts";
 import * as telegramReactions from "./migrations/0015-telegram-reactions.ts";
+import * as conversations from "./migrations/0016-conversations.ts";
 
 /** By name, in the order in which they are applied. */
 export const MIGRATIONS: Record<string, Migration> = {
@@ -32,6 +33,7 @@ export const MIGRATIONS: Record<string, Migration> = {
   "0013-telegram": telegram,
   "0014-telegram-sending": telegramSending,
   "0015-telegram-reactions": telegramReactions,
+  "0016-conversations": conversations,
 };
 
 /**
