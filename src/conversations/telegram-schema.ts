@@ -1,23 +1,12 @@
 import { z } from "@hono/zod-openapi";
 import { id, time } from "../http/fields.ts";
-import { MESSAGE_KINDS } from "../inbound/telegram/message.ts";
-
-const FILE_TYPES = [
-  "photo",
-  "animation",
-  "audio",
-  "document",
-  "sticker",
-  "video",
-  "video_note",
-  "voice",
-] as const;
+import { FILE_KINDS, MESSAGE_KINDS } from "../inbound/telegram/message.ts";
 
 const whole = (example: number | null) => z.int().nullable().openapi({ type: "integer", example });
 
 const fileMedia = z.object({
   index: z.int().openapi({ type: "integer", example: 0 }),
-  type: z.enum(FILE_TYPES).openapi({ example: "photo" }),
+  type: z.enum(FILE_KINDS).openapi({ example: "photo" }),
   fileName: z.string().nullable().openapi({ example: null }),
   mimeType: z.string().nullable().openapi({ example: "image/jpeg" }),
   bytes: whole(120_345),

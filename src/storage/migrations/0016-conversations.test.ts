@@ -1,38 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { type Migration, Migrator, sql } from "kysely";
-import { createDatabase } from "../../../test/support/database.ts";
+import { sql } from "kysely";
+import { openDatabaseBefore } from "../../../test/support/migrations.ts";
 import { newId } from "../../events/id.ts";
 import { migrate } from "../migrate.ts";
-import { type Database, openDatabase } from "../pool.ts";
-import * as foundation from "./0001-foundation.ts";
-import * as graph from "./0002-graph.ts";
-import * as templates from "./0003-templates.ts";
-import * as imports from "./0004-imports.ts";
-import * as segments from "./0005-segments.ts";
-import * as sending from "./0006-sending.ts";
-import * as analytics from "./0007-analytics.ts";
-import * as webhookCalls from "./0008-webhook-calls.ts";
-import * as inbound from "./0009-inbound.ts";
-import * as bounces from "./0010-bounces.ts";
-import * as inboundMail from "./0011-inbound-mail.ts";
-import * as topicPatterns from "./0012-topic-patterns.ts";
-import * as telegram from "./0013-telegram.ts";
+import type { Database } from "../pool.ts";
 
-const before: Record<string, Migration> = {
-  "0001-foundation": foundation,
-  "0002-graph": graph,
-  "0003-templates": templates,
-  "0004-imports": imports,
-  "0005-segments": segments,
-  "0006-sending": sending,
-  "0007-analytics": analytics,
-  "0008-webhook-calls": webhookCalls,
-  "0009-inbound": inbound,
-  "0010-bounces": bounces,
-  "0011-inbound-mail": inboundMail,
-  "0012-topic-patterns": topicPatterns,
-  "0013-telegram": telegram,
-};
 const customerId = newId();
 const [ann, bob, machine, gone] = [newId(), newId(), newId(), newId()];
 const [first, second, third, fromMachine] = [newId(), newId(), newId(), newId()];
@@ -41,10 +13,8 @@ let database: Database;
 
 /** A database of the version before with messages in it, and what has come of them after the migration. */
 beforeAll(async () => {
-  database = openDatabase(await createDatabase("template1"), 2);
+  database = await openDatabaseBefore("0016-conversations");
   const { db } = database;
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => before } });
-  await migrator.migrateToLatest();
   await sql`
     insert into contact (customer_id, id, email)
     select ${customerId}, id, id || '@example.com' from unnest(${[ann, bob, machine]}::uuid[]) as c(id)`.execute(
