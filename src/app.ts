@@ -11,6 +11,8 @@ import type { Config } from "./config.ts";
 import { activityRoutes } from "./contacts/activity-routes.ts";
 import { contactRoutes } from "./contacts/routes.ts";
 import { mediaRoutes } from "./conversations/media-routes.ts";
+import { conversationMessageRoutes } from "./conversations/message-routes.ts";
+import { conversationRoutes } from "./conversations/routes.ts";
 import { credentialRoutes } from "./credentials/routes.ts";
 import { awsItself } from "./credentials/ses-setup-aws.ts";
 import { sesSetupRoutes } from "./credentials/ses-setup-routes.ts";
@@ -187,6 +189,8 @@ export function assembleApp(parts: AppParts): App {
     enrollmentRoutes(),
     messageRoutes({ now }),
     mediaRoutes({ encryptionKey, fetchFile }),
+    conversationRoutes(),
+    conversationMessageRoutes({ now, onAppend: workers.wake }),
     eventTypeRoutes(),
     eventRoutes(),
     endpointRoutes({ encryptionKey, randomBytes, egress, isOpened }),

@@ -58,6 +58,7 @@ const PURE = new Set([
   "contacts/filter-matches.ts",
   "contacts/moment.ts",
   "time-zone.ts",
+  "conversations/compose-reply.ts",
   "conversations/media.ts",
   "campaigns/rounds.ts",
   "campaigns/node-schema.ts",

@@ -145,6 +145,12 @@ const tries: Try[] = [
   ["GET", "/messages/{id}", "message", null],
   ["GET", "/messages/{id}/media/{index}", "message", null],
   ["POST", "/messages/{id}/retry", "message", null],
+  ["GET", "/conversations/{id}", "contact", null],
+  ["PATCH", "/conversations/{id}", "contact", { status: "closed" }],
+  ["POST", "/conversations/{id}/read", "contact", {}],
+  ["POST", "/conversations/{id}/unread", "contact", null],
+  ["GET", "/conversations/{id}/messages", "contact", null],
+  ["POST", "/conversations/{id}/messages", "contact", { text: "stolen", subject: "stolen" }],
 ];
 
 function triesOfImports(kind: string, of: keyof Owned): Try[] {
@@ -179,12 +185,13 @@ async function contents(): Promise<string> {
       (select json_agg(t) from contact_topic_left t where ${of}) as topics_left,
       (select json_agg(r) from node_run r where ${of}) as runs,
       (select json_agg(m) from message m where ${of}) as messages,
+      (select json_agg(c) from conversation c where ${of}) as conversations,
       (select count(*) from event_log where ${of}) as events`.execute(api.database.db);
   return JSON.stringify(rows);
 }
 
-test("the table above has every route of the app on one thing, but those that http/ and webhooks/ have in theirs", async () => {
-  const elsewhere = /(?<!\w)\/(contacts|suppressions)\/\{id\}$|(?<!\w)\/(webhooks|events|event-types)\//;
+test("the table above has every route of the app on one thing, but those of http/ and webhooks/", async () => {
+  const elsewhere = /(?<!\w)\/(contacts|suppressions)\/\{id\}$| \/(webhooks|events|event-types)\//;
   const documented = (await routesOnOneThing(api.database)).filter((route) => !elsewhere.test(route));
   const tried = tries.map(([method, path]) => `${method} ${path}`);
   expect(tried.toSorted()).toEqual(documented.toSorted());

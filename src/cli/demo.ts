@@ -11,11 +11,12 @@ export const demo: Command = {
   summary: "send a campaign to made-up people and compare what they did with what EDGR says",
   help: `Usage: edgr demo [--contacts N] [--keep]
 
-Starts EDGR on a scratch database and a mail server on loopback, sends a campaign of four messages, lets the
+Starts EDGR on a scratch database and a mail server on loopback, sends a campaign of four emails, lets the
 recipients open, click and unsubscribe as people, image proxies, privacy proxies and link scanners do, lets stand-ins
-for Amazon SES and SNS report deliveries, bounces, complaints and answers, signed, in no order and some of them twice,
-and prints both sides in one table. Nothing leaves this machine. Exit code 1 when the sides differ or somebody was
-mailed twice.
+for Amazon SES and SNS report deliveries, bounces, complaints and answers, signed, in no order and some of them twice.
+Whoever does not open the first email within three seconds gets a message in Telegram, from a stand-in for it, and
+clicks, answers, reacts or leaves there; some have blocked the bot or never started it. Both sides are printed in one
+table. Nothing leaves this machine. Exit code 1 when the sides differ or somebody was mailed twice.
 
 A demo that was killed is continued by the next one: what had been acknowledged must be there, once.
 

@@ -103,7 +103,8 @@ const remove = createRoute({
   tags,
   summary: "Delete a contact",
   description:
-    "Suppressions of its addresses stay: nobody who unsubscribed is mailed again by a later import.",
+    "Suppressions of its addresses stay: nobody who unsubscribed is mailed again by a later import. Its conversation " +
+    "goes with it; the messages stay in `GET /messages`.",
   request: { params: idParams },
   responses: { 204: { description: "Deleted" }, ...problems("invalid", "not_found") },
 });

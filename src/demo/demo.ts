@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { findPort } from "../http/server.ts";
+import { type Api, openApi, readAll } from "./api.ts";
 import { demoCampaign, demoContacts } from "./campaign.ts";
 import {
   type Analytics,
@@ -17,11 +18,15 @@ import {
   mailedTwice,
 } from "./compare.ts";
 import { compareReports } from "./compare-reports.ts";
+import { compareTelegram } from "./compare-telegram.ts";
+import { createChatReader } from "./conversations.ts";
 import { gatherCrowd } from "./crowd.ts";
-import { type Journal, openJournal, type Setup } from "./journal.ts";
+import { type Journal, NUDGE, openJournal, type Setup } from "./journal.ts";
 import { startMailServer } from "./mail-server.ts";
 import { type Sns, startSns } from "./sns.ts";
 import { TOPIC } from "./sns-envelope.ts";
+import { BOT, startDemoTelegram, type Telegram } from "./telegram.ts";
+import { startInTelegram } from "./telegram-start.ts";
 
 export type DemoOptions = {
   /** A directory of the demo's own. What a killed demo left there is continued. */
@@ -39,8 +44,9 @@ const START_TIMEOUT_MS = 60_000;
 const STALL_MS = 45_000;
 
 /**
- * Runs EDGR as its users do, in a process of its own, sends a campaign to a real mail server on loopback, lets
- * the recipients react over HTTP and Amazon SES report on the mail, and compares what they did with what EDGR says.
+ * Runs EDGR as its users do, in a process of its own, sends a campaign to a real mail server on loopback and to
+ * Telegram, lets the recipients react over HTTP and in their chats and Amazon SES report on the mail, and compares what they
+ * did with what EDGR says.
  */
 export async function runDemo({ dir, contacts, print }: DemoOptions): Promise<DemoResult> {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -49,23 +55,31 @@ export async function runDemo({ dir, contacts, print }: DemoOptions): Promise<De
   if (previous !== undefined) print("Continues the demo that was interrupted.");
   const setup = previous ?? (await newSetup(journal));
   const sns = startSns(setup.snsPort, journal, Math.random);
+  const telegram = await startDemoTelegram(setup, journal, contacts);
   const mailServer = await startMailServer(setup.smtpPort, journal, sns.publish);
   const server = startServer(dir, setup);
   try {
-    const api = await connect(setup, server);
+    const api = await reach(setup, server);
     print(
       `EDGR answers at http://127.0.0.1:${setup.httpPort}, the mail server at 127.0.0.1:${setup.smtpPort}.`,
     );
-    const credentialId = await prepare(api, setup, contacts);
+    const { credentialId, botId } = await prepare(api, setup, contacts);
     await sns.subscribe(`http://127.0.0.1:${setup.httpPort}/api/ses-events`);
     print(`Amazon SES reports on them through a stand-in for SNS at 127.0.0.1:${setup.snsPort}.`);
-    const campaignId = await beginCampaign(api, credentialId);
-    print(`A campaign of four messages goes to ${contacts} contacts.`);
-    return await follow({ api, campaignId, journal, sns, contacts, print });
+    const chats = await startInTelegram(api, telegram, contacts);
+    print(
+      `Telegram is a stand-in at ${telegram.apiRoot}; ${chats} people have started its bot by their links.`,
+    );
+    const campaignId = await beginCampaign(api, credentialId, botId);
+    print(
+      `A campaign of four emails goes to ${contacts} contacts; who does not open the first is written to in Telegram.`,
+    );
+    return await follow({ api, campaignId, journal, sns, telegram, contacts, print });
   } finally {
     await stopServer(server);
     await mailServer.close();
     await sns.close();
+    await telegram.close();
     journal.close();
   }
 }
@@ -75,8 +89,6 @@ export function removeDemo(dir: string): void {
   rmSync(dir, { recursive: true, force: true });
 }
 
-type Api = (method: string, path: string, body?: object) => Promise<unknown>;
-
 async function newSetup(journal: Journal): Promise<Setup> {
   const freePort = () => findPort({ host: "127.0.0.1", port: 0 });
   const setup: Setup = {
@@ -84,6 +96,8 @@ async function newSetup(journal: Journal): Promise<Setup> {
     httpPort: await freePort(),
     smtpPort: await freePort(),
     snsPort: await freePort(),
+    telegramPort: await freePort(),
+    botToken: `${BOT.id}:${randomBytes(26).toString("base64url")}`,
     apiKey: `edgr_demo_${randomBytes(16).toString("base64url")}`,
   };
   journal.add(setup);
@@ -103,6 +117,7 @@ function startServer(dir: string, setup: Setup): ChildProcess {
       EDGR_PUBLIC_URL: `http://127.0.0.1:${setup.httpPort}`,
       EDGR_DATA_DIR: path.join(dir, "data"),
       EDGR_API_KEY: setup.apiKey,
+      EDGR_TELEGRAM_API_ROOT: `http://127.0.0.1:${setup.telegramPort}`,
       EDGR_SNS_TRUSTED_HOSTS: `127.0.0.1:${setup.snsPort}`,
       LOG_LEVEL: "error",
     },
@@ -116,28 +131,14 @@ async function stopServer(server: ChildProcess): Promise<void> {
   await exited;
 }
 
-async function connect(setup: Setup, server: ChildProcess): Promise<Api> {
+async function reach(setup: Setup, server: ChildProcess): Promise<Api> {
   const base = `http://127.0.0.1:${setup.httpPort}`;
   const deadline = Date.now() + START_TIMEOUT_MS;
   while (!(await answers(`${base}/readyz`))) {
     if (server.exitCode !== null || Date.now() > deadline) throw new Error("EDGR did not start; see above.");
     await sleep(LOOK_MS);
   }
-  return async (method, target, body) => {
-    const response = await fetch(`${base}/api/v1${target}`, {
-      method,
-      headers: {
-        Authorization: `Bearer ${setup.apiKey}`,
-        "Content-Type": "application/json",
-        // The same call after a restart is the same call: it is answered as the first was.
-        ...(method === "POST" ? { "Idempotency-Key": `demo ${target}` } : {}),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${method} ${target} was answered with ${response.status}: ${text}`);
-    return JSON.parse(text);
-  };
+  return openApi(base, setup.apiKey);
 }
 
 async function answers(url: string): Promise<boolean> {
@@ -150,7 +151,11 @@ async function answers(url: string): Promise<boolean> {
 
 const created = z.object({ id: z.string() });
 
-async function prepare(api: Api, setup: Setup, contacts: number): Promise<string> {
+async function prepare(
+  api: Api,
+  setup: Setup,
+  contacts: number,
+): Promise<{ credentialId: string; botId: string }> {
   await api("POST", "/contacts/bulk", { contacts: demoContacts(contacts) });
   const credential = created.parse(
     await api("POST", "/credentials", {
@@ -165,11 +170,13 @@ async function prepare(api: Api, setup: Setup, contacts: number): Promise<string
     }),
   );
   await api("POST", `/credentials/${credential.id}/ses/topics`, { topicArn: TOPIC });
-  return credential.id;
+  const bot = { type: "telegram", name: "The demo's bot", botToken: setup.botToken, rateLimitPerSecond: 500 };
+  const { id: botId } = created.parse(await api("POST", "/credentials", bot, "/credentials of the bot"));
+  return { credentialId: credential.id, botId };
 }
 
-async function beginCampaign(api: Api, credentialId: string): Promise<string> {
-  const campaign = created.parse(await api("POST", "/campaigns", demoCampaign(credentialId)));
+async function beginCampaign(api: Api, credentialId: string, botId: string): Promise<string> {
+  const campaign = created.parse(await api("POST", "/campaigns", demoCampaign(credentialId, botId)));
   await api("POST", `/campaigns/${campaign.id}/activate`, {});
   await api("POST", `/campaigns/${campaign.id}/enroll`, { all: true });
   return campaign.id;
@@ -180,12 +187,15 @@ type Followed = {
   campaignId: string;
   journal: Journal;
   sns: Sns;
+  telegram: Telegram;
   contacts: number;
   print: (line: string) => void;
 };
 
-async function follow({ api, campaignId, journal, sns, contacts, print }: Followed): Promise<DemoResult> {
-  const crowd = gatherCrowd(journal, PEOPLE_AT_ONCE);
+async function follow(followed: Followed): Promise<DemoResult> {
+  const { api, campaignId, journal, sns, telegram, contacts, print } = followed;
+  const crowd = gatherCrowd(journal, PEOPLE_AT_ONCE, telegram.react);
+  const readChats = createChatReader(api);
   let shown = "";
   let movedAt = Date.now();
   for (;;) {
@@ -195,8 +205,12 @@ async function follow({ api, campaignId, journal, sns, contacts, print }: Follow
       bounce: await countSuppressed(api, "bounce"),
       complaint: await countSuppressed(api, "complaint"),
     };
-    const rows = [...compare(journal, said, contacts), ...compareReports(journal, said, suppressed)];
-    const isAtRest = crowd.isIdle() && sns.isIdle() && isOver(said, contacts);
+    const rows = [
+      ...compare(journal, said, contacts),
+      ...compareReports(journal, said, suppressed),
+      ...compareTelegram(journal, said, contacts, await readChats()),
+    ];
+    const isAtRest = crowd.isIdle() && sns.isIdle() && telegram.isIdle() && isOver(said, contacts);
     const complete = isAtRest && rows.every(isEqual);
     const progress = describeProgress(journal, said);
     if (progress !== shown) {
@@ -211,30 +225,19 @@ async function follow({ api, campaignId, journal, sns, contacts, print }: Follow
   }
 }
 
-const page = z.object({ items: z.array(z.unknown()), nextCursor: z.string().nullable() });
-
 async function countSuppressed(api: Api, reason: string): Promise<number> {
-  let count = 0;
-  let cursor: string | null = null;
-  do {
-    const from: string = cursor === null ? "" : `&cursor=${cursor}`;
-    const { items, nextCursor } = page.parse(
-      await api("GET", `/suppressions?reason=${reason}&limit=200${from}`),
-    );
-    count += items.length;
-    cursor = nextCursor;
-  } while (cursor !== null);
-  return count;
+  return (await readAll(api, `/suppressions?reason=${reason}`)).length;
 }
 
 function describeProgress(journal: Journal, said: Analytics): string {
-  const count = (kind: "mail" | "done" | "told") =>
+  const count = (kind: "mail" | "done" | "told" | "bubble") =>
     journal.entries.filter((entry) => entry.kind === kind).length;
   const sum = (pick: (node: Analytics["nodes"][number]) => number) =>
     said.nodes.reduce((total, node) => total + pick(node), 0);
+  const inTelegram = said.nodes.find(({ nodeId }) => nodeId === NUDGE)?.sent ?? 0;
   return (
-    `  ${count("mail")} mails accepted, ${count("done")} things done with them, ${count("told")} reports on them; ` +
-    `EDGR says ${sum((node) => node.sent)} sent, ${sum((node) => node.delivered.total)} delivered, ` +
+    `  ${count("mail")} mails accepted, ${count("done")} things done with them, ${count("told")} reports on them, ` +
+    `${count("bubble")} messages in Telegram; EDGR says ${sum((node) => node.sent) - inTelegram} and ${inTelegram} sent, ${sum((node) => node.delivered.total)} delivered, ` +
     `${sum((node) => node.opened.total)} opened, ${sum((node) => node.clicked.total)} clicked`
   );
 }

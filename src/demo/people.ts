@@ -1,5 +1,6 @@
 import { Parser } from "htmlparser2";
-import type { Done, Journal, Mail } from "./journal.ts";
+import { type Bubble, type Done, type Journal, type Mail, NUDGE } from "./journal.ts";
+import { addressOf, clicksOn } from "./telegram-people.ts";
 
 const BROWSER =
   "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/122.0.0.0 Safari/537.36";
@@ -22,7 +23,7 @@ type Step = { action: Done["action"]; agent: Done["agent"]; url: string; init: R
  * these click, some unsubscribe in each of the ways, one of them by mistake, and the rest leave it lying. They
  * unsubscribe from their first mail: whoever does it again, from one that was under way, changes and is counted as nothing.
  */
-export function stepsFor(mail: Mail): Step[] {
+function stepsFor(mail: Mail): Step[] {
   const { pixel, links } = trackedAddresses(mail.html);
   const open = (agent: Done["agent"]): Step => ({ action: "open", agent, url: pixel, init: {} });
   const click = (agent: Done["agent"]): Step[] =>
@@ -66,22 +67,49 @@ export function stepsFor(mail: Mail): Step[] {
   }
 }
 
-/** Does everything that has not been tried yet for a mail, one step after the other, and keeps a record. */
-export async function actOn(mail: Mail, journal: Journal, tried: Set<string>): Promise<void> {
-  for (const [index, step] of stepsFor(mail).entries()) {
-    const id = `${mail.to}/${mail.node}/${index}`;
+/** A step, as the journal knows it. */
+export type Planned = Step & Pick<Done, "id" | "to" | "node">;
+
+/** What somebody asks of EDGR over HTTP who got this; what else is done in Telegram goes through Telegram. */
+export function planFor(message: Mail | Bubble): Planned[] {
+  const isMail = message.kind === "mail";
+  const { to, node } = recipientOf(message);
+  const click = (url: string): Step => ({ action: "click", agent: "human", url, init: {} });
+  const steps = isMail ? stepsFor(message) : clicksOn(message).map(click);
+  return steps.map((step, index) => ({ ...step, id: `${nameOf(message)}/${index}`, to, node }));
+}
+
+/** The same for what somebody got twice. */
+export function nameOf(message: Mail | Bubble): string {
+  const { to, node } = recipientOf(message);
+  return `${to}/${node}`;
+}
+
+function recipientOf(message: Mail | Bubble): Pick<Done, "to" | "node"> {
+  return message.kind === "mail" ? message : { to: addressOf(message.chatId), node: NUDGE };
+}
+
+/** Does everything that has not been tried yet, one step after the other, and keeps a record. */
+export async function actOn(message: Mail | Bubble, journal: Journal, tried: Set<string>): Promise<void> {
+  for (const { id, to, node, action, agent, url, init } of planFor(message)) {
     if (tried.has(id)) continue;
     tried.add(id);
     journal.add({ kind: "trying", id });
-    const headers = {
-      ...Object.fromEntries(new Headers(step.init.headers)),
-      "User-Agent": USER_AGENTS[step.agent],
-    };
-    const answer = await fetch(step.url, { ...step.init, headers, redirect: "manual" });
+    const headers = { ...Object.fromEntries(new Headers(init.headers)), "User-Agent": USER_AGENTS[agent] };
+    const answer = await fetch(url, { ...init, headers, redirect: "manual" });
     await answer.arrayBuffer();
-    const { action, agent } = step;
-    journal.add({ kind: "done", id, to: mail.to, node: mail.node, action, agent, status: answer.status });
+    const at = new Date().toISOString();
+    journal.add({ kind: "done", id, to, node, action, agent, status: answer.status, at });
   }
+}
+
+/** Whether somebody opens a mail that he gets, sooner or later. */
+export function opens(mail: Mail): boolean {
+  return stepsFor({ ...mail, html: "" }).some((step) => step.action === "open" && isPerson(step));
+}
+
+export function isPerson({ agent }: Pick<Done, "agent">): boolean {
+  return agent === "human" || agent === "proxy";
 }
 
 export function numberOf(address: string): number {

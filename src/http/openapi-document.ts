@@ -16,6 +16,7 @@ const TAGS = [
   { name: "Analytics", description: "What came of a campaign: by node, edge, link, hour, domain, device." },
   { name: "Enrollments", description: "One contact's way through one campaign." },
   { name: "Messages", description: "What was sent to whom, and what became of it." },
+  { name: "Conversations", description: "What contacts write, over all channels, and your answers." },
   { name: "Events", description: "The log of everything that happened, and whom it was told." },
   { name: "Webhooks", description: "Your own systems and chats, told of what happens." },
   { name: "Inbound events", description: "What a mail provider told that fits no message, or not yet." },

@@ -1,6 +1,6 @@
 import type { ScheduleSettings } from "../credentials/schedule.ts";
 import type { EventType, Json } from "../events/event.ts";
-import type { ClaimedMessage } from "./claim-queries.ts";
+import type { CampaignMessage, ClaimedMessage } from "./claim-queries.ts";
 
 /** A credential as a lane sends through it: a mail server or a bot. */
 export type Outlet = {
@@ -31,14 +31,14 @@ type PutOff = { kind: "put_off"; reason: string; until: Date };
 
 /**
  * What became of handing one message over.
- * `sent`: it was taken. `refused`: never. `later`: this message may be tried again, and that counts as an attempt.
+ * `sent`: it was taken, then. `refused`: never. `later`: this message may be tried again, and that counts as an attempt.
  * `put_off`: it waits until then, and is not to blame. `readdressed`: its recipient has another address now, at which
  * it is tried at once. `unreachable`: it was not handed over, and nothing can be through this credential for now.
  * `resting`: the credential was told to pause, which is noted; nothing failed. `uncertain`: the answer got lost, so it
  * may have been taken, and is never sent again by itself; `isOutage`: others would fare the same.
  */
 export type Outcome =
-  | { kind: "sent"; facts: Fact[] }
+  | { kind: "sent"; facts: Fact[]; at: Date }
   | Refused
   | { kind: "later"; reason: string }
   | PutOff
@@ -52,7 +52,7 @@ export function refused(reason: string, ...more: Fact[]): Refused {
   return { kind: "refused", reason, facts: [{ type: "message_failed", data: { reason } }, ...more] };
 }
 
-/** What the links of a message say of it. */
-export function idsOf({ id, customerId, campaignId, nodeId, runId }: ClaimedMessage) {
+/** What the links of a campaign's message say of it. */
+export function idsOf({ id, customerId, campaignId, nodeId, runId }: CampaignMessage) {
   return { customerId, campaignId, nodeId, runId, messageId: id };
 }

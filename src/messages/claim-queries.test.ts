@@ -9,6 +9,7 @@ import {
   projectAll,
 } from "../../test/support/campaigns.ts";
 import { createTestDatabase, type TestDatabase } from "../../test/support/database.ts";
+import { queueReply } from "../../test/support/sending.ts";
 import { newId } from "../events/id.ts";
 import { type ClaimRequest, claimMessages } from "./claim-queries.ts";
 import { giveAttemptBack, releaseMessage } from "./queries.ts";
@@ -57,10 +58,13 @@ async function claimed(request: Partial<ClaimRequest> = {}) {
   return { campaigns: messages.map(({ campaignId }) => campaignId), left };
 }
 
+const reply = (contactId: string) =>
+  queueReply(database, { customerId, credentialId, contactId, address: "c0@example.com" });
+
 type Row = {
   id: string;
   to: string;
-  campaignId: string;
+  campaignId: string | null;
   contactId: string;
   status: string;
   attempts: number;
@@ -331,5 +335,98 @@ describe("who must not be sent to", () => {
     const got = messages.map(({ campaignId, contactId }) => `${campaignId} ${contactId}`);
     expect(got.sort()).toEqual([`${news} ${stays}`, `${offers} ${left}`, `${offers} ${stays}`].sort());
     expect(await events()).toEqual([{ to: "c0@example.com", reason: "topic" }]);
+  });
+});
+
+describe("a reply", () => {
+  const sent = sql`
+    claimed_by = null, claimed_at = null, status = case when claimed_by is null then status else 'sent' end`;
+
+  test("waits for the one written before it to the same contact, and for no other's", async () => {
+    const [ann = "", bob = ""] = await createContacts(database.db, customerId, 2);
+    const [first, second, third] = [await reply(ann), await reply(ann), await reply(ann)];
+    const other = await reply(bob);
+    const ids = async () => (await claim()).messages.map(({ id }) => id);
+    expect(await ids()).toEqual([first, other]);
+    expect(await ids()).toEqual([]);
+    await change(sent);
+    expect(await ids()).toEqual([second]);
+    await change(sql`claimed_by = null, claimed_at = null, due_at = due_at + interval '1 hour'`);
+    await sql`update message set due_at = now() where id = ${third}`.execute(database.db);
+    expect(await ids()).toEqual([third]);
+  });
+
+  test("is claimed before campaigns' messages that waited longer, as what it is", async () => {
+    const [ann = "", bob = ""] = await createContacts(database.db, customerId, 50);
+    await queue();
+    await change(sql`due_at = now() - interval '1 hour'`);
+    const ids = [await reply(ann), await reply(bob)];
+    const [first] = (await claim({ limit: 1, look: 20 })).messages;
+    expect(first).toMatchObject({ kind: "reply", id: ids[0], campaignId: null, runId: null, contactId: ann });
+    const { messages } = await claim({ limit: 2, look: 2 });
+    expect(messages.map(({ kind, id }) => [kind, kind === "reply" ? id : ""])).toEqual([
+      ["reply", ids[1] ?? ""],
+      ["campaign", ""],
+    ]);
+    expect(await sentToday()).toBe(3);
+  });
+
+  test("waits for no campaign, hour or cap, uses nothing of the cap, and is stopped by no topic", async () => {
+    const [ann = ""] = await createContacts(database.db, customerId, 1);
+    const topic = newId();
+    await sql`insert into topic (customer_id, id, name, description) values (${customerId}, ${topic}, 'News', '')`.execute(
+      database.db,
+    );
+    await sql`
+      insert into contact_topic_left (customer_id, contact_id, topic_id)
+      values (${customerId}, ${ann}, ${topic})`.execute(database.db);
+    await cap(1, "P1D");
+    await reply(ann);
+    expect(await claimed()).toEqual({ campaigns: [null], left: 0 });
+    await change(sent);
+    const [first, paused, quiet] = [await queue(), await queue(), await queue()];
+    await set(paused, sql`status = 'paused', topic_id = ${topic}`);
+    await set(quiet, sql`quiet_from = '00:00', quiet_to = '23:59:59.999999'`);
+    await reply(ann);
+    expect(await claimed()).toEqual({ campaigns: [null, first], left: 1 });
+    await change(sent);
+    await reply(ann);
+    expect(await claimed()).toEqual({ campaigns: [null], left: 0 });
+  });
+
+  test("is for one worker only, and for nobody while the credential rests or is disabled", async () => {
+    const [ann = ""] = await createContacts(database.db, customerId, 1);
+    await reply(ann);
+    const credential = (what: ReturnType<typeof sql>) =>
+      sql`update credential set ${what} where id = ${credentialId}`.execute(database.db);
+    await credential(sql`rests_until = now() + interval '1 hour'`);
+    expect((await claim()).messages).toEqual([]);
+    await credential(sql`rests_until = null, status = 'disabled'`);
+    expect((await claim()).messages).toEqual([]);
+    await credential(sql`status = 'active'`);
+    const claims = await Promise.all([1, 2, 3].map((worker) => claim({ worker })));
+    expect(claims.flatMap(({ messages }) => messages)).toHaveLength(1);
+  });
+
+  test.each(["bounce", "complaint", "blocked", "manual"])("is not sent in spite of %s", async (reason) => {
+    const [ann = ""] = await createContacts(database.db, customerId, 1);
+    await reply(ann);
+    for (const why of ["unsubscribe", reason])
+      await sql`
+        insert into suppression (customer_id, channel, address, reason)
+        values (${customerId}, 'email', 'c0@example.com', ${why})`.execute(database.db);
+    expect(await claim()).toMatchObject({ messages: [], left: 1 });
+    await projectAll(database.db);
+    expect(await rows()).toMatchObject([{ status: "suppressed", attempts: 0 }]);
+  });
+
+  test("is sent to who has unsubscribed, and a campaign's message is not", async () => {
+    const [ann = ""] = await createContacts(database.db, customerId, 1);
+    await queue();
+    await reply(ann);
+    await sql`
+      insert into suppression (customer_id, channel, address, reason)
+      values (${customerId}, 'email', 'c0@example.com', 'unsubscribe')`.execute(database.db);
+    expect(await claimed()).toEqual({ campaigns: [null], left: 1 });
   });
 });

@@ -1,5 +1,5 @@
 import type { Db } from "../storage/pool.ts";
-import type { ClaimedMessage } from "./claim-queries.ts";
+import type { CampaignMessage } from "./claim-queries.ts";
 import { findNodeSettings } from "./queries.ts";
 
 const MAX_CACHED_NODES = 200;
@@ -11,7 +11,7 @@ const MAX_CACHED_NODES = 200;
 export function createCompiledNodes<Compiled>(
   db: Db,
   compile: (settings: unknown) => Compiled,
-): (message: ClaimedMessage) => Promise<Compiled> {
+): (message: CampaignMessage) => Promise<Compiled> {
   const nodes = new Map<string, Compiled>();
   return async (message) => {
     const key = `${message.campaignId}/${message.version}/${message.nodeId}`;

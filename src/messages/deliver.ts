@@ -53,6 +53,7 @@ async function compose(
 async function settle(message: ClaimedMessage, outcome: Outcome, deps: DeliverDeps): Promise<void> {
   switch (outcome.kind) {
     case "sent":
+      return record(message, outcome.facts, deps, outcome.at);
     case "refused":
       return record(message, outcome.facts, deps);
     case "uncertain":
@@ -93,12 +94,17 @@ async function release(
   await untilDone(() => releaseMessage(deps.db, message, released), deps.log);
 }
 
-async function record(message: ClaimedMessage, facts: readonly Fact[], deps: DeliverDeps): Promise<void> {
+async function record(
+  message: ClaimedMessage,
+  facts: readonly Fact[],
+  deps: DeliverDeps,
+  at = new Date(deps.now()),
+): Promise<void> {
   const events = facts.map(({ type, data }) =>
     newEvent({
       id: newId(deps.now()),
       type,
-      at: new Date(deps.now()),
+      at,
       customerId: message.customerId,
       campaignId: message.campaignId,
       runId: message.runId,

@@ -60,16 +60,23 @@ export function emailHeaders(
 ): Record<string, string> {
   const campaign = toShortId(ids.campaignId);
   const customer = toShortId(ids.customerId);
-  const headers = {
+  return {
     "List-Unsubscribe": `<${unsubscribeUrl}>`,
     "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
     "Feedback-ID": `${campaign}:${nodeClaim(ids.nodeId)}:${customer}:${FEEDBACK_SENDER}`,
+    ...sesHeaders(ids, configurationSet),
   };
-  if (configurationSet === null) return headers;
+}
+
+/** What makes SES publish events and name the message in them; nothing without a configuration set. */
+export function sesHeaders(
+  ids: Pick<MessageIds, "customerId" | "messageId">,
+  configurationSet: string | null,
+): Record<string, string> {
+  if (configurationSet === null) return {};
   return {
-    ...headers,
     "X-SES-CONFIGURATION-SET": configurationSet,
-    "X-SES-MESSAGE-TAGS": `edgr-message=${toShortId(ids.messageId)}, edgr-customer=${customer}`,
+    "X-SES-MESSAGE-TAGS": `edgr-message=${toShortId(ids.messageId)}, edgr-customer=${toShortId(ids.customerId)}`,
   };
 }
 

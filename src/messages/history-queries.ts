@@ -94,29 +94,28 @@ function matching(customerId: string, filter: MessageFilter, page: Page) {
   }
 }
 
+/** `campaignId` and `runId` are null of an answer in a conversation. */
+export type Requeued = { campaignId: string | null; runId: string | null; contactId: string };
+
 /**
  * Puts a message that failed, or of which nobody knows whether it was sent, into the queue as if it were new. Its
  * run begins again; edges that fired stay fired.
  * @param db a transaction
  * @returns what the event of it says; null when the message is in another state
  */
-export async function requeueMessage(
-  db: Db,
-  customerId: string,
-  id: string,
-): Promise<{ campaignId: string; runId: string; contactId: string } | null> {
+export async function requeueMessage(db: Db, customerId: string, id: string): Promise<Requeued | null> {
   // The run first, as the projector does: the two never wait for each other in a circle.
   await sql`
     select from node_run
     where customer_id = ${customerId} and id = (
       select run_id from message where customer_id = ${customerId} and id = ${id})
     for update`.execute(db);
-  const { rows } = await sql<{ campaignId: string; runId: string; contactId: string }>`
+  const { rows } = await sql<Requeued>`
     with requeued as (
       update message set status = 'queued', attempts = 0, due_at = now(), error = null, handed_at = null,
         postponed_reason = null
-      where customer_id = ${customerId} and id = ${id} and direction = 'outbound' and run_id is not null
-        and status in ('failed', 'uncertain')
+      where customer_id = ${customerId} and id = ${id} and direction = 'outbound'
+        and (run_id is not null or campaign_id is null) and status in ('failed', 'uncertain')
       returning campaign_id, run_id, contact_id
     ), restarted as (
       update node_run r
@@ -129,26 +128,29 @@ export async function requeueMessage(
   return rows[0] ?? null;
 }
 
-export type RetryObstacle = "no_campaign" | "no_credential" | "enrollment_over";
+export type RetryObstacle = "no_campaign" | "no_contact" | "no_credential" | "enrollment_over";
 
 /**
- * Why a message would not be sent if it were queued again; null: it would. Campaign and credential stay until the
- * transaction ends.
+ * Why a message would not be sent if it were queued again; null: it would. What it is checked for stays until the
+ * transaction ends. An answer in a conversation is of no campaign.
  */
 export async function findRetryObstacle(
   db: Db,
   customerId: string,
-  message: { campaignId: string | null; credentialId: string; enrollmentId: string | null },
+  message: Pick<Message, "campaignId" | "contactId" | "credentialId" | "enrollmentId">,
 ): Promise<RetryObstacle | null> {
-  const campaign = await sql`
-    select from campaign where customer_id = ${customerId} and id = ${message.campaignId} for key share`.execute(
+  const isAnswer = message.campaignId === null;
+  const [table, id] = isAnswer ? ["contact", message.contactId] : ["campaign", message.campaignId];
+  const { rows } = await sql`
+    select from ${sql.table(table)} where customer_id = ${customerId} and id = ${id} for key share`.execute(
     db,
   );
-  if (campaign.rows.length === 0) return "no_campaign";
+  if (rows.length === 0) return isAnswer ? "no_contact" : "no_campaign";
   const credential = await sql`
     select from credential
     where customer_id = ${customerId} and id = ${message.credentialId} for key share`.execute(db);
   if (credential.rows.length === 0) return "no_credential";
+  if (isAnswer) return null;
   const enrollment = await sql`
     select from enrollment
     where customer_id = ${customerId} and id = ${message.enrollmentId} and status = 'active'`.execute(db);

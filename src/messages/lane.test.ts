@@ -9,10 +9,11 @@ import {
   projectAll,
 } from "../../test/support/campaigns.ts";
 import { createTestDatabase, type TestDatabase } from "../../test/support/database.ts";
-import { listMessages, type Sending, startSending } from "../../test/support/sending.ts";
+import { listMessages, queueReply, type Sending, startSending } from "../../test/support/sending.ts";
 import { type SmtpSink, startSmtpSink } from "../../test/support/smtp.ts";
 import { saveCredential } from "../credentials/queries.ts";
 import { smtpSettings } from "../credentials/schema.ts";
+import { newId } from "../events/id.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -233,5 +234,24 @@ describe("a message whose credential is gone", () => {
       select count(*)::int as events from event_log
       where customer_id = ${campaign.customerId} and type = 'message_failed'`.execute(database.db);
     expect(rows[0]?.events).toBe(2);
+  });
+
+  test("fails too where it is an answer, of no campaign", async () => {
+    const customerId = await createCustomer(database.db);
+    const [contactId = ""] = await createContacts(database.db, customerId, 1);
+    const to = { customerId, credentialId: newId(), contactId, address: "c0@example.com" };
+    const messageId = await queueReply(database, to);
+    const statusOf = async () => {
+      const { rows } = await sql<{ status: string; error: string | null; isClaimed: boolean }>`
+        select status, error, claimed_by is not null as "isClaimed" from message where id = ${messageId}`.execute(
+        database.db,
+      );
+      return rows[0];
+    };
+    await start({ now: Date.now }).until(async () => (await statusOf())?.status === "failed");
+    expect(await statusOf()).toMatchObject({
+      error: expect.stringContaining("was deleted"),
+      isClaimed: false,
+    });
   });
 });

@@ -19,8 +19,8 @@ export function isWaitingToBeSent(message: string) {
 }
 
 /**
- * The credentials that have a message due in a running campaign. It asks for the oldest, though any would do: that
- * takes the planner to the queue's index, where a mere `exists` lets it read the whole table.
+ * The credentials that have a message due in a running campaign, or a reply. It asks for the oldest, though any would
+ * do: that takes the planner to the queue's index, where a mere `exists` lets it read the whole table.
  */
 export async function listCredentialsWithWork(db: Db): Promise<CredentialWork[]> {
   const { rows } = await sql<CredentialWork>`
@@ -28,7 +28,12 @@ export async function listCredentialsWithWork(db: Db): Promise<CredentialWork[]>
       cr.updated_at::text as revision
     from credential cr
     cross join lateral (
-      select from campaign c
+      (select from message m
+      where m.customer_id = cr.customer_id and m.credential_id = cr.id and m.campaign_id is null
+        and m.status = 'queued' and m.claimed_by is null and m.due_at <= now()
+      order by m.due_at limit 1)
+      union all
+      (select from campaign c
       cross join lateral (
         select from message m
         where m.customer_id = c.customer_id and m.credential_id = cr.id and m.campaign_id = c.id
@@ -36,6 +41,7 @@ export async function listCredentialsWithWork(db: Db): Promise<CredentialWork[]>
         order by m.due_at limit 1
       ) as oldest
       where c.customer_id = cr.customer_id and c.status = 'active'
+      limit 1)
       limit 1
     ) as work
     where cr.status <> 'disabled' and (cr.rests_until is null or cr.rests_until <= now())`.execute(db);
@@ -146,7 +152,8 @@ const ORPHANS_AT_ONCE = 1_000;
 
 /**
  * Finds due messages whose credential is gone, and says of each that it failed. A credential can't be deleted while
- * a campaign sends through it, but people in flight through an older version come to its messages later.
+ * a campaign sends through it, but people in flight through an older version come to its messages later, and replies
+ * may be queued for it.
  * @param db a transaction
  * @param worker the number of a living worker, in whose hands they are until the event is projected
  * @returns how many there were
@@ -159,7 +166,16 @@ export async function failOrphanedMessages(db: Db, worker: number): Promise<numb
       from campaign_node n
       where n.credential_id is not null and not exists (
         select from credential cr where cr.customer_id = n.customer_id and cr.id = n.credential_id)
+    ), orphaned_replies as (
+      select customer_id, id from message r
+      where r.campaign_id is null and r.status = 'queued' and r.claimed_by is null and r.due_at <= now()
+        and not exists (
+          select from credential cr where cr.customer_id = r.customer_id and cr.id = r.credential_id)
+      limit ${ORPHANS_AT_ONCE}
+      for update skip locked
     ), orphaned as (
+      select customer_id, id from orphaned_replies
+      union all
       select m.customer_id, m.id
       from missing
       join campaign c on c.customer_id = missing.customer_id and c.id = missing.campaign_id and c.status = 'active'

@@ -1,7 +1,10 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { findReceivedTelegrams } from "../conversations/message-queries.ts";
 import { readReceivedMail } from "../conversations/received.ts";
 import { findReceivedMails } from "../conversations/received-queries.ts";
 import type { ReceivedMail } from "../conversations/schema.ts";
+import { presentTelegram } from "../conversations/telegram-media.ts";
+import type { ReceivedTelegram } from "../conversations/telegram-schema.ts";
 import { AppError } from "../errors.ts";
 import { newEvent } from "../events/event.ts";
 import { newId } from "../events/id.ts";
@@ -68,7 +71,7 @@ const retry = createRoute({
     "EDGR never sends a message again by itself once it may have arrived; this is your decision to do so. **The " +
     "recipient of an `uncertain` message may get it twice.** The message is queued as if it were new and goes out " +
     "when its campaign runs, unless its address is suppressed by then. Edges that fired stay fired. Nothing more is " +
-    "sent to an enrollment that is completed: its messages are a conflict.",
+    "sent to an enrollment that is completed: its messages are a conflict. An answer in a conversation goes out at once.",
   request: { params: idParams },
   responses: {
     200: json(messageSchema, "The queued message"),
@@ -80,9 +83,11 @@ export function messageRoutes(deps: { now: () => Date }): ApiRoutes {
   const routes = new OpenAPIHono<ApiEnv>();
   const presentOne = async (db: Db, customerId: string, message: Message | null) => {
     if (message === null) throw noSuchMessage();
-    const received =
-      message.direction === "inbound" ? await readReceivedMail(db, customerId, message.id) : null;
-    return present(message, await findPostponed(db, customerId, [message], deps.now()), received);
+    const isReceived = message.direction === "inbound";
+    const received = isReceived ? await readReceivedMail(db, customerId, message.id) : null;
+    const telegrams = await receivedTelegrams(db, customerId, isReceived ? [message.id] : []);
+    const postponed = await findPostponed(db, customerId, [message], deps.now());
+    return present(message, postponed, { received, telegram: telegrams.get(message.id) ?? null });
   };
 
   routes.openapi(list, async (c) => {
@@ -92,10 +97,12 @@ export function messageRoutes(deps: { now: () => Date }): ApiRoutes {
     const postponed = await findPostponed(c.var.db, c.var.customerId, page.items, deps.now());
     const inbound = page.items.filter(({ direction }) => direction === "inbound").map(({ id }) => id);
     const received = await findReceivedMails(c.var.db, c.var.customerId, inbound, "listed");
-    return c.json(
-      { ...page, items: page.items.map((item) => present(item, postponed, received.get(item.id) ?? null)) },
-      200,
-    );
+    const telegrams = await receivedTelegrams(c.var.db, c.var.customerId, inbound);
+    const items = page.items.map((item) => {
+      const [mail = null, telegram = null] = [received.get(item.id), telegrams.get(item.id)];
+      return present(item, postponed, { received: mail, telegram });
+    });
+    return c.json({ ...page, items }, 200);
   });
 
   routes.openapi(read, async (c) => {
@@ -144,11 +151,23 @@ async function requeue(db: Db, customerId: string, id: string, at: Date): Promis
 
 const OBSTACLES: Record<RetryObstacle, string> = {
   no_campaign: "its campaign does not exist any more",
+  no_contact: "its contact does not exist any more",
   no_credential: "its credential does not exist any more",
   enrollment_over: "its enrollment is completed",
 };
 
-function present(message: Message, postponed: ReadonlyMap<string, Postponed>, received: ReceivedMail | null) {
+async function receivedTelegrams(
+  db: Db,
+  customerId: string,
+  ids: readonly string[],
+): Promise<Map<string, ReceivedTelegram>> {
+  const stored = await findReceivedTelegrams(db, customerId, ids);
+  return new Map(stored.map((one) => [one.messageId, presentTelegram(one)]));
+}
+
+type Received = { received: ReceivedMail | null; telegram: ReceivedTelegram | null };
+
+function present(message: Message, postponed: ReadonlyMap<string, Postponed>, received: Received) {
   const { isWaiting, dueAt, postponedReason, ...shown } = message;
   const waitsFor = postponed.get(message.id) ?? null;
   return {
@@ -158,7 +177,7 @@ function present(message: Message, postponed: ReadonlyMap<string, Postponed>, re
     sentAt: message.sentAt?.toISOString() ?? null,
     openedAt: message.openedAt?.toISOString() ?? null,
     clickedAt: message.clickedAt?.toISOString() ?? null,
-    received,
+    ...received,
   };
 }
 

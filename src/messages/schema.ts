@@ -1,5 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { receivedMail } from "../conversations/schema.ts";
+import { receivedTelegram } from "../conversations/telegram-schema.ts";
 import { id, time } from "../http/fields.ts";
 import { POSTPONED_REASONS } from "./postponed.ts";
 import { MESSAGE_STATUSES } from "./status.ts";
@@ -54,6 +55,9 @@ export const message = z
     }),
     clickedAt: time().nullable().openapi({ description: "In the same way." }),
     clickedUrl: z.string().nullable().openapi({ example: "https://example.com/buy" }),
-    received: receivedMail.nullable().openapi({ description: "What an inbound message is; null of others." }),
+    received: receivedMail.nullable().openapi({ description: "What an inbound email is; null of others." }),
+    telegram: receivedTelegram.nullable().openapi({
+      description: "What a message is that somebody wrote to a bot; null of others.",
+    }),
   })
   .openapi("Message");

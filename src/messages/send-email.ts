@@ -1,9 +1,11 @@
+import { composeReplyEmail } from "../conversations/compose-reply.ts";
+import { findReply } from "../conversations/reply-queries.ts";
 import type { SmtpCredential } from "../credentials/schema.ts";
 import { createReplyAddresses } from "../inbound/ses/reply-address.ts";
 import type { Db } from "../storage/pool.ts";
 import type { Tokens } from "../tracking/token.ts";
 import { type Composed, idsOf, type Outcome, type Outlet, refused } from "./channel.ts";
-import type { ClaimedMessage } from "./claim-queries.ts";
+import type { CampaignMessage, ClaimedMessage, ReplyMessage } from "./claim-queries.ts";
 import { createCompiledNodes } from "./compiled-nodes.ts";
 import { type ComposedEmail, compileEmail, composeEmail } from "./compose.ts";
 import { emailNode } from "./email-node.ts";
@@ -39,7 +41,7 @@ export function emailOutlet(credential: SmtpCredential, deps: EmailDeps): Outlet
           const composed = await compose(message);
           if (!composed.ok) return { ok: false, outcome: refused(composed.reason) };
           const { email } = composed;
-          return { ok: true, send: async () => outcomeOf(await smtp.send(email), email) };
+          return { ok: true, send: async () => outcomeOf(await smtp.send(email), email, deps.now()) };
         },
       };
     },
@@ -58,6 +60,10 @@ function createCompose(credential: SmtpCredential, deps: EmailDeps) {
   return async (message: ClaimedMessage): Promise<Email> => {
     if (!message.contactExists) return { ok: false, reason: "The contact was deleted." };
     if (message.toAddress === "") return { ok: false, reason: "The contact has no email address." };
+    return message.kind === "campaign" ? campaignEmail(message) : replyEmail(message);
+  };
+
+  async function campaignEmail(message: CampaignMessage): Promise<Email> {
     const node = await compiledNode(message);
     if (!node.ok) return { ok: false, reason: `${node.field}: ${node.reason}` };
     const composed = composeEmail(node.email, {
@@ -72,14 +78,29 @@ function createCompose(credential: SmtpCredential, deps: EmailDeps) {
       now: deps.now(),
     });
     return composed.ok ? composed : { ok: false, reason: `${composed.field}: ${composed.reason}` };
-  };
+  }
+
+  async function replyEmail(message: ReplyMessage): Promise<Email> {
+    const { customerId, id: messageId, toAddress: to } = message;
+    const reply = await findReply(deps.db, customerId, messageId);
+    if (reply === null) return { ok: false, reason: "What it says is not there any more." };
+    const replyAddress = replyAddressOf(message);
+    return composeReplyEmail(reply, {
+      to,
+      credential,
+      customerId,
+      messageId,
+      replyAddress,
+      configurationSet,
+    });
+  }
 }
 
-function outcomeOf(sent: SendOutcome, { subject }: ComposedEmail): Outcome {
+function outcomeOf(sent: SendOutcome, { subject }: ComposedEmail, now: number): Outcome {
   switch (sent.kind) {
     case "sent": {
       const data = { subject, providerMessageId: sent.providerMessageId };
-      return { kind: "sent", facts: [{ type: "message_sent", data }] };
+      return { kind: "sent", facts: [{ type: "message_sent", data }], at: new Date(now) };
     }
     case "refused":
       return refused(sent.reason);

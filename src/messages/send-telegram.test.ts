@@ -136,6 +136,18 @@ describe("a message to a chat", () => {
     ]);
   });
 
+  test("was sent when Telegram says so, by the clock that dates the answers to it", async () => {
+    const { campaignId } = await queue([4_202]);
+    await settle(campaignId);
+    const { rows } = await sql<{ at: Date; kept: Date }>`
+      select m.sent_at as at, o.sent_at as kept from message m
+      join outbound_telegram o on o.customer_id = m.customer_id and o.message_id = m.id
+      where m.campaign_id = ${campaignId}`.execute(database.db);
+    expect(rows).toHaveLength(1);
+    expect(rows[0]?.at.getMilliseconds()).toBe(0);
+    expect(rows[0]?.at).toEqual(rows[0]?.kept);
+  });
+
   test("fails for a contact without one, and nobody is asked", async () => {
     const { campaignId } = await queue([null]);
     const [message] = await settle(campaignId);

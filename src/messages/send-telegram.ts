@@ -1,4 +1,6 @@
 import type { Logger } from "pino";
+import { composeReplyTelegram } from "../conversations/compose-reply.ts";
+import { findReply } from "../conversations/reply-queries.ts";
 import type { OpenBot } from "../credentials/telegram-queries.ts";
 import type { Db } from "../storage/pool.ts";
 import type { BotApi, SentTelegram } from "../telegram/api.ts";
@@ -7,7 +9,7 @@ import type { BotApiFailed } from "../telegram/failure.ts";
 import type { Tokens } from "../tracking/token.ts";
 import { type Composed, idsOf, type Outcome, type Outlet, refused } from "./channel.ts";
 import type { ChatRates } from "./chat-rates.ts";
-import type { ClaimedMessage } from "./claim-queries.ts";
+import type { CampaignMessage, ClaimedMessage, ReplyMessage } from "./claim-queries.ts";
 import { createCompiledNodes } from "./compiled-nodes.ts";
 import { compileTelegram, composeTelegram } from "./compose-telegram.ts";
 import { telegramNode } from "./telegram-node.ts";
@@ -70,6 +72,10 @@ function createCompose(deps: TelegramDeps): (message: ClaimedMessage) => Promise
   return async (message) => {
     if (!message.contactExists) return { ok: false, reason: "The contact was deleted." };
     if (message.toAddress === "") return { ok: false, reason: "The contact has no Telegram chat." };
+    return message.kind === "campaign" ? campaignContent(message) : replyContent(message);
+  };
+
+  async function campaignContent(message: CampaignMessage): Promise<Said> {
     const node = await compiledNode(message);
     if (!node.ok) return { ok: false, reason: `${node.field}: ${node.reason}` };
     const composed = composeTelegram(node.telegram, {
@@ -81,7 +87,13 @@ function createCompose(deps: TelegramDeps): (message: ClaimedMessage) => Promise
       now: deps.now(),
     });
     return composed.ok ? composed : { ok: false, reason: `${composed.field}: ${composed.reason}` };
-  };
+  }
+
+  async function replyContent(message: ReplyMessage): Promise<Said> {
+    const reply = await findReply(deps.db, message.customerId, message.id);
+    if (reply === null) return { ok: false, reason: "What it says is not there any more." };
+    return { ok: true, content: composeReplyTelegram(reply) };
+  }
 }
 
 async function send(
@@ -93,9 +105,8 @@ async function send(
   const chatId = Number(message.toAddress);
   const answer = await deps.api.sendMessage(bot.botToken, { chatId, content });
   if (!answer.ok) return fail(message, chatId, answer, deps);
-  const at = new Date(deps.now());
-  await untilDone(() => keepSent(deps.db, message, { ...answer.value, content, at }), deps.log);
-  return { kind: "sent", facts: sentFacts(answer.value) };
+  await untilDone(() => keepSent(deps.db, message, { ...answer.value, content }), deps.log);
+  return { kind: "sent", facts: sentFacts(answer.value), at: answer.value.at };
 }
 
 /** What a bot sends has arrived: Telegram keeps it in the chat, on all of a person's devices. */

@@ -6,6 +6,7 @@ import { countEvents } from "./count-events.ts";
 import { countLinks } from "./count-links.ts";
 import { fireEdges } from "./fire-edges.ts";
 import { gatherDigests } from "./gather-digests.ts";
+import { keepConversations } from "./keep-conversations.ts";
 import { limitSoftBounces } from "./limit-soft-bounces.ts";
 import { oweDeliveries } from "./owe-deliveries.ts";
 import { recordActivity } from "./record-activity.ts";
@@ -44,6 +45,7 @@ async function projectRange(db: Db, range: Range): Promise<void> {
   await suppress(db, types);
   await suppressChats(db, types);
   await limitSoftBounces(db, types);
+  await keepConversations(db, types);
   await countEvents(db, types);
   await countLinks(db, types);
   await keepTimers(db, types);

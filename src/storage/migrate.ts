@@ -14,6 +14,7 @@ import * as topicPatterns from "./migrations/0012-topic-patterns.ts";
 import * as telegram from "./migrations/0013-telegram.ts";
 import * as telegramSending from "./migrations/0014-telegram-sending.ts";
 import * as telegramReactions from "./migrations/0015-telegram-reactions.ts";
+import * as conversations from "./migrations/0016-conversations.ts";
 import * as webhooks from "./migrations/0017-webhooks.ts";
 import * as replays from "./migrations/0018-replays.ts";
 import * as digests from "./migrations/0019-digests.ts";
@@ -36,6 +37,7 @@ export const MIGRATIONS: Record<string, Migration> = {
   "0013-telegram": telegram,
   "0014-telegram-sending": telegramSending,
   "0015-telegram-reactions": telegramReactions,
+  "0016-conversations": conversations,
   "0017-webhooks": webhooks,
   "0018-replays": replays,
   "0019-digests": digests,

@@ -12,7 +12,12 @@ export type WebhookInfo = z.infer<typeof webhookInfo>;
 export type TelegramFile = z.infer<typeof telegramFile>;
 
 /** A message that was sent, as Telegram numbers it: within its chat. */
-export type SentTelegram = { chatId: number; messageId: number };
+export type SentTelegram = {
+  chatId: number;
+  messageId: number;
+  /** By Telegram's clock, as all that people write: whole seconds. */
+  at: Date;
+};
 
 /** `allowedUpdates` that is empty means Telegram's own choice, which leaves reactions out. */
 export type WebhookWanted = {
@@ -78,8 +83,14 @@ const telegramFile = z
   .transform(({ file_path = null, file_size = null }) => ({ filePath: file_path, sizeBytes: file_size }));
 
 const sentMessage = z
-  .object({ message_id: z.int(), chat: z.object({ id: z.int() }) })
-  .transform(({ message_id, chat }): SentTelegram => ({ chatId: chat.id, messageId: message_id }));
+  .object({ message_id: z.int(), chat: z.object({ id: z.int() }), date: z.int().nonnegative() })
+  .transform(
+    ({ message_id, chat, date }): SentTelegram => ({
+      chatId: chat.id,
+      messageId: message_id,
+      at: new Date(date * 1_000),
+    }),
+  );
 
 const envelope = z.union([
   z.object({ ok: z.literal(true), result: z.unknown() }),

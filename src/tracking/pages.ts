@@ -51,11 +51,12 @@ const HEADERS = {
   "X-Robots-Tag": "noindex",
 };
 
+// Who reads these may have come from a chat: they speak of messages, whatever the channel.
 export function unsubscribedPage(token: string): Response {
   return respond({
     status: 200,
     title: "You are unsubscribed",
-    text: "We won’t send you these emails any more. If that was a mistake, you can undo it.",
+    text: "We won’t send you these messages any more. If that was a mistake, you can undo it.",
     button: { label: "Undo: subscribe me again", action: "resubscribe", token },
     preferences: token,
   });
@@ -66,7 +67,7 @@ export function confirmPage(token: string, status: 200 | 400): Response {
   return respond({
     status,
     title: "Do you want to unsubscribe?",
-    text: "Press the button, and we won’t send you these emails any more. Nothing has changed yet.",
+    text: "Press the button, and we won’t send you these messages any more. Nothing has changed yet.",
     button: { label: "Unsubscribe", action: "unsubscribe", token },
     preferences: token,
   });
@@ -76,7 +77,7 @@ export function resubscribedPage(token: string): Response {
   return respond({
     status: 200,
     title: "You are subscribed again",
-    text: "You will keep getting these emails.",
+    text: "You will keep getting these messages.",
     button: { label: "Unsubscribe", action: "unsubscribe", token },
     preferences: token,
   });
@@ -94,7 +95,7 @@ export function keptPage(token: string, change: "unsubscribe" | "resubscribe"): 
     : respond({
         status: 200,
         title: "We have your request",
-        text: "You asked to get these emails again. That is safely recorded, and takes effect as soon as a fault on our side is over, usually within minutes.",
+        text: "You asked to get these messages again. That is safely recorded, and takes effect as soon as a fault on our side is over, usually within minutes.",
         button: { label: "Unsubscribe", action: "unsubscribe", token },
       });
 }
@@ -103,7 +104,7 @@ export function badLinkPage(): Response {
   return respond({
     status: 400,
     title: "This link is incomplete",
-    text: "A part of it is missing or has been changed. Please open it from the email again, or copy it whole.",
+    text: "A part of it is missing or has been changed. Please open it from the message again, or copy it whole.",
     button: null,
   });
 }
@@ -199,7 +200,7 @@ export function renderButton({ label, action, token }: Button): string {
 /** Relative too: from /api/tracking/unsubscribe to /api/preferences. */
 function preferencesLink(token: string): string {
   const address = `../preferences?t=${escapeHtml(encodeURIComponent(token))}`;
-  return `<p class="more"><a href="${address}">Choose which emails you get</a></p>`;
+  return `<p class="more"><a href="${address}">Choose which messages you get</a></p>`;
 }
 
 export function escapeHtml(text: string): string {

@@ -6,7 +6,7 @@ export type Done = "saved" | "unsubscribed" | "resubscribed" | null;
 
 const DONE: Record<Exclude<Done, null>, string> = {
   saved: "Your choices are saved.",
-  unsubscribed: "You are unsubscribed from all emails.",
+  unsubscribed: "You are unsubscribed from all messages.",
   resubscribed: "You are subscribed again.",
 };
 
@@ -16,13 +16,13 @@ const DONE: Record<Exclude<Done, null>, string> = {
  */
 export function preferencesPage(token: string, preferences: Preferences, done: Done): Response {
   const { topics, isUnsubscribed } = preferences;
-  const title = "Which emails do you want?";
+  const title = "Which messages do you want?";
   const parts = [
     `<h1>${title}</h1>`,
     done === null ? "" : `<p role="status">${DONE[done]}</p>`,
     isUnsubscribed ? `<p>${UNSUBSCRIBED}</p>${again(token)}` : "",
     topics.length === 0 ? "" : renderTopics(token, preferences),
-    isUnsubscribed ? "" : `<h2>No emails at all</h2>\n${renderButton({ ...NOTHING, token })}`,
+    isUnsubscribed ? "" : `<h2>No messages at all</h2>\n${renderButton({ ...NOTHING, token })}`,
   ];
   const heard = done === null ? title : `${DONE[done]} ${title}`;
   return htmlPage(200, heard, parts.filter((part) => part !== "").join("\n"));
@@ -31,7 +31,7 @@ export function preferencesPage(token: string, preferences: Preferences, done: D
 const UNSUBSCRIBED =
   "You are unsubscribed: nothing is sent to you, whatever is ticked below. Your choices count when you subscribe again.";
 const CHOOSE =
-  "Untick what you don’t want to get any more, and save. Emails that belong to none of these still come.";
+  "Untick what you don’t want to get any more, and save. Messages that belong to none of these still come.";
 const NOTHING = { label: "Unsubscribe from all", action: "unsubscribe" } as const;
 
 function again(token: string): string {

@@ -228,7 +228,7 @@ describe("unsubscribing from all", () => {
       status: 200,
       topics: ["News left", "Tips wanted"],
       buttons: ["Subscribe me again", "Save my choices"],
-      told: "You are unsubscribed from all emails.",
+      told: "You are unsubscribed from all messages.",
     });
     expect((await state()).suppressed).toBe(1);
     expect((await shown(await post([["action", "resubscribe"]]))).told).toBe("You are subscribed again.");

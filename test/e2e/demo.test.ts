@@ -15,6 +15,9 @@ async function killAll(demo: LaunchedEdgr): Promise<void> {
   await demo.ended;
 }
 
+const messagesInTelegram = (demo: LaunchedEdgr) =>
+  Number(/(\d+) messages in Telegram(?![\s\S]*messages in Telegram)/.exec(demo.output())?.[1]);
+
 const acceptedMails = (demo: LaunchedEdgr) =>
   Number(/(\d+) mails accepted(?![\s\S]*mails accepted)/.exec(demo.output())?.[1]);
 
@@ -31,19 +34,44 @@ const REPORTS = [
   /forged reports refused +(\d+) +\1 +ok/,
 ];
 
+/**
+ * Eighteen of them never open the welcome. In Telegram three have no chat, three have blocked the bot; of the others six
+ * click, six answer, three like what they read and three leave.
+ */
+const CHATS = [
+  /edge welcome-nudge fired +18 +18 +ok/,
+  /nudge: sent +12 +12 +ok/,
+  /nudge: delivered +12 +12 +ok/,
+  /nudge: failed \(no chat, or the bot is blocked\) +6 +6 +ok/,
+  /nudge: clicked by people +6 +6 +ok/,
+  /nudge: answered +6 +6 +ok/,
+  /nudge: unsubscribed +3 +3 +ok/,
+  /edge nudge-looked fired +6 +6 +ok/,
+  /edge nudge-talking fired +6 +6 +ok/,
+  /edge nudge-gone fired +3 +3 +ok/,
+  /chats suppressed after a block +3 +3 +ok/,
+  /conversations that end with an answer +6 +6 +ok/,
+  /reactions in conversations +3 +3 +ok/,
+];
+
 describe("the demo", () => {
-  test("finds both sides equal: what people did and SES reported, and what EDGR says", async () => {
+  test("finds both sides equal: what people did, also in Telegram, and SES reported, and what EDGR says", async () => {
     const demo = startDemo(60);
     expect([await demo.ended, demo.output()]).toEqual([0, expect.stringContaining("Both sides agree")]);
     expect(demo.output()).toMatch(/welcome: sent +60 +60 +ok/);
     expect(demo.output()).toMatch(/edge welcome-story fired +42 +42 +ok/);
-    for (const report of REPORTS) expect(demo.output()).toMatch(report);
+    for (const row of [...REPORTS, ...CHATS]) expect(demo.output()).toMatch(row);
   }, 120_000);
 
-  test("killed while it sends, twice, and started again, misses nothing and mails nobody twice", async () => {
-    for (const share of [20, 70]) {
+  test("killed while it sends, again and again, and started again, misses nothing and writes to nobody twice", async () => {
+    const moments = [
+      (demo: LaunchedEdgr) => acceptedMails(demo) >= 20,
+      (demo: LaunchedEdgr) => acceptedMails(demo) >= 70,
+      (demo: LaunchedEdgr) => messagesInTelegram(demo) >= 4,
+    ];
+    for (const isReached of moments) {
       const demo = startDemo(60);
-      await until(async () => acceptedMails(demo) >= share || demo.child.exitCode !== null);
+      await until(async () => isReached(demo) || demo.child.exitCode !== null);
       if (demo.child.exitCode !== null) throw new Error(`the demo ended:\n${demo.output()}`);
       await killAll(demo);
     }
@@ -59,7 +87,9 @@ describe("the demo", () => {
       "welcome: complained",
       "addresses suppressed",
       "forged",
+      "nudge: sent",
+      "conversations that end with an answer",
     ])
       expect(demo.output()).toMatch(new RegExp(`${report}.* (\\d+) +\\1 +ok`));
-  }, 180_000);
+  }, 240_000);
 });

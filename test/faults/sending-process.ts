@@ -1,19 +1,21 @@
 // A process that the fault tests kill: it sends a campaign until nothing of it is queued, or takes hits on it and
 // counts them until it is told to stop by being killed, or counts what there is. It ends with 0 when it is done.
-//   bun sending-process.ts send|hit|count <database url> <campaign id>
+//   bun sending-process.ts send|hit|count <database url> <campaign id> [<address of the Bot API>]
 import { sql } from "kysely";
+import { createEgress, resolveBySystem } from "../../src/egress/client.ts";
 import { newId } from "../../src/events/id.ts";
 import { createPostgresLog } from "../../src/events/postgres-log.ts";
 import { type Database, openDatabase } from "../../src/storage/pool.ts";
 import { eventOf, listRuns } from "../support/campaigns.ts";
-import { listMessages, startSending } from "../support/sending.ts";
+import { listMessages, type SendingOptions, startSending } from "../support/sending.ts";
+import { testBotApi } from "../support/telegram.ts";
 
 const HITS_PER_APPEND = 50;
 
-async function main([mode, url, campaignId]: string[]): Promise<void> {
+async function main([mode, url, campaignId, apiRoot]: string[]): Promise<void> {
   if (url === undefined || campaignId === undefined) throw new Error("Say what to do");
   const database = openDatabase(url, 10);
-  const sending = startSending(database);
+  const sending = startSending(database, apiRoot === undefined ? {} : botsAt(apiRoot));
   switch (mode) {
     case "send":
       await sending.until(async () =>
@@ -29,6 +31,11 @@ async function main([mode, url, campaignId]: string[]): Promise<void> {
   }
   await sending.stop();
   await database.close();
+}
+
+function botsAt(apiRoot: string): SendingOptions {
+  const egress = createEgress({ allow: ["127.0.0.0/8"], resolve: resolveBySystem });
+  return { api: testBotApi({ apiRoot, egress }) };
 }
 
 /** Appends openings for ever, and prints the ids of each group when the log has acknowledged it. */

@@ -1,6 +1,8 @@
 import { sql } from "kysely";
 import pino from "pino";
+import { insertReply } from "../../src/conversations/reply-queries.ts";
 import type { Event } from "../../src/events/event.ts";
+import { newId } from "../../src/events/id.ts";
 import { createPostgresLog } from "../../src/events/postgres-log.ts";
 import { runSender, type Sender } from "../../src/messages/sender.ts";
 import { runProjector } from "../../src/projector/run-projector.ts";
@@ -104,4 +106,28 @@ export async function listMessages({ db }: Database, campaignId: string): Promis
     from message m join node_run r on r.customer_id = m.customer_id and r.id = m.run_id
     where m.campaign_id = ${campaignId} order by m.to_address`.execute(db);
   return rows;
+}
+
+/** As if somebody had answered a contact by mail. @returns the message */
+export async function queueReply(
+  { db }: Database,
+  to: { customerId: string; credentialId: string; contactId: string; address: string },
+): Promise<string> {
+  const { customerId, credentialId, contactId, address } = to;
+  const messageId = newId();
+  await insertReply(db, customerId, {
+    messageId,
+    contactId,
+    channel: "email",
+    credentialId,
+    to: address,
+    text: "Hello",
+    subject: "Re: Hi",
+    author: null,
+    answersMessageId: null,
+    inReplyTo: null,
+    references: [],
+    telegramReplyTo: null,
+  });
+  return messageId;
 }

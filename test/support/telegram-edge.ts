@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { sql } from "kysely";
 import type { Json } from "../../src/events/event.ts";
 import { newId } from "../../src/events/id.ts";
+import type { ApiRoutes } from "../../src/http/env.ts";
 import { inboundRoutes } from "../../src/inbound/routes.ts";
 import { telegramLinkRoutes } from "../../src/inbound/telegram/link-routes.ts";
 import { matchWaitingReactions } from "../../src/inbound/telegram/match-waiting.ts";
@@ -74,11 +75,12 @@ export type StoredReaction = { telegramMessageId: number; fromId: number; reacti
 export const BOT_ID = 7_100_000_001;
 export const SECRET = "a-secret_token-of-43-characters-0123456789A";
 
-/** The app with a customer's bot whose webhook is `SECRET`'s. */
-export async function createTelegramEdge(): Promise<TelegramEdge> {
+/** The app with a customer's bot whose webhook is `SECRET`'s. @param more what else its API has */
+export async function createTelegramEdge(more: readonly ApiRoutes[] = []): Promise<TelegramEdge> {
   const api = await createTestApp([
     inboundRoutes(),
     telegramLinkRoutes({ encryptionKey: TEST_ENCRYPTION_KEY }),
+    ...more,
   ]);
   const { db } = api.database;
   let time: Date | null = null;

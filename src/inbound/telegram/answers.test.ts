@@ -12,7 +12,7 @@ import {
   type TelegramEdge,
 } from "../../../test/support/telegram-edge.ts";
 import { newId } from "../../events/id.ts";
-import { UNSUBSCRIBE_CALLBACK } from "../../telegram/callback.ts";
+import { TEST_CALLBACK, UNSUBSCRIBE_CALLBACK } from "../../telegram/callback.ts";
 
 const SENT_AT = 1_790_000_000;
 const DAY_S = 24 * 60 * 60;
@@ -143,6 +143,23 @@ describe("a message in a private chat", () => {
     expect(await firedIn(campaignId)).toEqual([]);
   });
 
+  test("that was a command and is changed into words becomes an answer, whichever is told first", async () => {
+    const { campaignId } = await send();
+    const written = { message_id: 7, date: SENT_AT + 60 };
+    const command = answer(1, { ...written, text: "/help" });
+    const changed = { ...written, text: "I mean: yes", edit_date: SENT_AT + 90 };
+    const edit = messageUpdate(2, changed, "edited_message");
+    for (const updates of [
+      [command, edit],
+      [edit, command],
+    ]) {
+      await sql`delete from inbound_seen`.execute(edge.database.db);
+      await sql`delete from message where direction = 'inbound'`.execute(edge.database.db);
+      await tell(...updates);
+      expect(await edge.bubbles()).toMatchObject([{ text: "I mean: yes", matchedBy: "sender", campaignId }]);
+    }
+  });
+
   test("that is a command is no answer", async () => {
     const { campaignId } = await send();
     await tell(answer(1, { text: "/start" }), answer(2, { text: "/help", ...replyTo(NUMBER) }));
@@ -255,6 +272,16 @@ describe("a pressed button", () => {
     expect(new Set(answers.map((one) => JSON.stringify(one))).size).toBe(1);
     expect(answers[0]).toHaveProperty("text", "You are unsubscribed.");
     expect((await edge.events()).filter(({ type }) => type === "unsubscribed").length).toBe(1);
+  });
+
+  test("of a test message is told that it is one, and nothing comes of it", async () => {
+    await send();
+    expect(await answerOf(pressUpdate(1, TEST_CALLBACK, NUMBER))).toHaveProperty(
+      "text",
+      "This is a test message. Nothing has changed.",
+    );
+    expect(await edge.suppressions()).toEqual([]);
+    expect((await edge.events()).filter(({ type }) => type === "unsubscribed")).toEqual([]);
   });
 
   test("that is none of ours is answered without a word, and kept", async () => {

@@ -1,4 +1,4 @@
-import { UNSUBSCRIBE_CALLBACK } from "../../telegram/callback.ts";
+import { TEST_CALLBACK, UNSUBSCRIBE_CALLBACK } from "../../telegram/callback.ts";
 import { type Chat, isPrivate, type Sender } from "./message.ts";
 import type { Content, Update } from "./update.ts";
 
@@ -11,6 +11,7 @@ export type WebhookAnswer =
 export type Unsubscribe = { chat: Chat; from: Sender; messageId: number | null };
 
 const UNSUBSCRIBED = "You are unsubscribed.";
+const IS_TEST = "This is a test message. Nothing has changed.";
 /** Ids are numbers of 64 bits; whatever else is called so is not repeated to Telegram. */
 const QUERY_ID = /^\d{1,20}$/;
 
@@ -22,6 +23,7 @@ const QUERY_ID = /^\d{1,20}$/;
 export function answerTo({ content }: Update, isRecorded: boolean): WebhookAnswer {
   if (content.type !== "callback" || !QUERY_ID.test(content.queryId)) return {};
   const answer = { method: "answerCallbackQuery", callback_query_id: content.queryId } as const;
+  if (content.data === TEST_CALLBACK) return { ...answer, text: IS_TEST };
   return isRecorded && unsubscribeOf(content) !== null ? { ...answer, text: UNSUBSCRIBED } : answer;
 }
 

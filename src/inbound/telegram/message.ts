@@ -14,8 +14,8 @@ export type Sender = {
 
 export type Chat = { id: number; type: string };
 
-export const MESSAGE_KINDS = [
-  "text",
+/** Those that come with a file. */
+export const FILE_KINDS = [
   "photo",
   "animation",
   "audio",
@@ -24,10 +24,9 @@ export const MESSAGE_KINDS = [
   "video",
   "video_note",
   "voice",
-  "contact",
-  "location",
-  "other",
 ] as const;
+
+export const MESSAGE_KINDS = ["text", ...FILE_KINDS, "contact", "location", "other"] as const;
 
 /** A message in our words. `messageId` is unique within its chat only. */
 export type TelegramMessage = {

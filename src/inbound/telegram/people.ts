@@ -1,3 +1,4 @@
+import { mergeConversations } from "../../conversations/merge-queries.ts";
 import type { Db } from "../../storage/pool.ts";
 import { freeChats, type Link, moveMessages } from "./merge-queries.ts";
 import { isPrivate } from "./message.ts";
@@ -47,8 +48,16 @@ export async function contactsOf(
     message.migration === null ? [] : [{ customerId: told.webhook.customerId, ...message.migration }],
   );
   await migrateChats(db, migrations);
-  const moved = migrations.length === 0 ? [] : await findContacts(db, chats);
-  return new Map([...found, ...moved].map((one) => [nameOfChat(one), one.contactId]));
+  const after = migrations.map(({ customerId, to }) => ({ customerId, chatId: to }));
+  const moved = migrations.length === 0 ? [] : await findContacts(db, [...chats, ...after]);
+  const contacts = new Map([...found, ...moved].map((one) => [nameOfChat(one), one.contactId]));
+  // The chat that was may be told of the move after the one that is.
+  for (const { customerId, from, to } of migrations) {
+    const contactId = contacts.get(nameOfChat({ customerId, chatId: to }));
+    const before = nameOfChat({ customerId, chatId: from });
+    if (contactId !== undefined && !contacts.has(before)) contacts.set(before, contactId);
+  }
+  return contacts;
 }
 
 /**
@@ -63,6 +72,7 @@ async function connect(db: Db, links: readonly Link[]): Promise<void> {
   );
   await linkChats(db, links);
   await moveMessages(db, merges);
+  await mergeConversations(db, merges);
 }
 
 function linkOf({ told, chat, message }: ToldMessage, links: StartLinks): Link | null {

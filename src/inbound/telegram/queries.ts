@@ -154,9 +154,15 @@ export async function saveBubbles(db: Db, bubbles: readonly Bubble[]): Promise<v
       on conflict (customer_id, credential_id, chat_id, telegram_message_id) do update set
         kind = excluded.kind, from_id = excluded.from_id, text = excluded.text, html = excluded.html,
         entities = excluded.entities, media = excluded.media, reply_to_message_id = excluded.reply_to_message_id,
-        media_group_id = excluded.media_group_id, edited_at = excluded.edited_at, raw = excluded.raw
+        media_group_id = excluded.media_group_id, edited_at = excluded.edited_at, raw = excluded.raw,
+        answers_message_id = excluded.answers_message_id, matched_by = excluded.matched_by
         where excluded.edited_at > coalesce(t.edited_at, '-infinity')
-      returning t.customer_id, t.message_id
+      returning t.customer_id, t.message_id, t.credential_id, t.chat_id, t.telegram_message_id
+    ), changed as (
+      update message m set campaign_id = t."campaignId"
+      from told t join saved s on s.customer_id = t."customerId" and s.credential_id = t."credentialId"
+        and s.chat_id = t."chatId" and s.telegram_message_id = t."telegramMessageId"
+      where m.customer_id = s.customer_id and m.id = s.message_id and m.campaign_id is distinct from t."campaignId"
     )
     insert into message (customer_id, id, direction, channel, campaign_id, contact_id, credential_id, to_address,
       status, queued_at, sent_at)

@@ -359,6 +359,21 @@ test("a group that becomes a supergroup stays the same contact, whichever of the
   }
 });
 
+test("a group that is told last that it became a supergroup keeps that too", async () => {
+  const id = await addContact(-42);
+  await accept(
+    messageUpdate(1, { chat: { id: GROUP, type: "supergroup" }, text: undefined, migrate_from_chat_id: -42 }),
+  );
+  await accept(
+    messageUpdate(2, { chat: { id: -42, type: "group" }, text: undefined, migrate_to_chat_id: GROUP }),
+  );
+  expect((await edge.bubbles()).map(({ chatId, contactId }) => [chatId, contactId])).toEqual([
+    [GROUP, id],
+    [-42, id],
+  ]);
+  expect(await edge.kept()).toEqual([]);
+});
+
 describe("/start", () => {
   const links = createStartLinks(TEST_ENCRYPTION_KEY);
   const start = (payload: string) => messageUpdate(1, { text: `/start ${payload}` });

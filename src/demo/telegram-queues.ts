@@ -23,10 +23,12 @@ const ASKED_FOR = ["chat_member", "message_reaction", "message_reaction_count"];
 export function createTelegramQueues({
   deliver,
   retryMs,
+  onTaken,
   onCall,
 }: {
   deliver: Deliver;
   retryMs: (attempt: number) => number;
+  onTaken: (updateId: number) => void;
   /** What comes of it is told to nobody. */
   onCall: (botId: number, call: WebhookCall) => void;
 }) {
@@ -58,6 +60,7 @@ export function createTelegramQueues({
       if (update === undefined || webhook === undefined) return;
       const problem = isWanted(webhook, update.kind) ? await attemptTo(botId, webhook, update) : null;
       if (problem === null) {
+        onTaken(update.id);
         queue.shift();
         attempt = 0;
         continue;

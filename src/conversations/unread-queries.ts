@@ -1,0 +1,28 @@
+import { sql } from "kysely";
+
+/** Who has more unread than this has a flood, and needs no number; counting stops there. */
+export const MAX_UNREAD = 1000;
+
+/**
+ * How many messages of people, not of machines that answer for them, are newer than the conversation's mark. A count of
+ * what is there, and not of what has been told: doing it again, or in another order, gives the same.
+ * @param conversation the name that the conversation's row has in the statement
+ */
+export function countUnread(conversation: string) {
+  const c = sql.ref(conversation);
+  return sql`(
+    select count(*)::int
+    from (
+      select from unnest(array['email', 'telegram']) as asked(channel)
+      cross join lateral (
+        select from message m
+        where m.customer_id = ${c}.customer_id and m.contact_id = ${c}.contact_id and m.channel = asked.channel
+          and m.direction = 'inbound' and m.id > coalesce(${c}.read_up_to, '00000000-0000-0000-0000-000000000000')
+          and not exists (
+            select from inbound_mail i
+            where i.customer_id = m.customer_id and i.message_id = m.id and i.kind <> 'person')
+        limit ${MAX_UNREAD}
+      ) as newer
+      limit ${MAX_UNREAD}
+    ) as unread)`;
+}
