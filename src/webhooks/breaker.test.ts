@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { afterEnd, concurrencyNow, HEALTHY, type Health, shouldDisable } from "./breaker.ts";
+import { afterEnd, HEALTHY, type Health, shouldDisable } from "./breaker.ts";
 
 const NOW = Date.parse("2026-11-25T10:00:00Z");
 const DAY_MS = 24 * 3_600_000;
@@ -16,6 +16,14 @@ const openFor = ({ openUntil }: Health, now: number) => ((openUntil?.getTime() ?
 
 const broken = ends(HEALTHY, "failed", 5);
 const whenHalfOpen = NOW + 30_000;
+
+/** How many may be under way at once, as `holdDueDeliveries` asks it of the row. */
+function concurrencyNow(health: Health, maxConcurrency: number, now: number): number {
+  const isAhead = (until: Date | null) => until !== null && until.getTime() > now;
+  if (isAhead(health.slowedUntil) || isAhead(health.openUntil)) return 0;
+  if (health.openUntil !== null) return 1;
+  return Math.min(health.ramp ?? maxConcurrency, maxConcurrency);
+}
 
 describe("the breaker", () => {
   test("stays closed for four failures in a row, and for any number with a success among every five", () => {

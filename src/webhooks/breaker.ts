@@ -44,13 +44,6 @@ export function afterEnd(health: Health, end: "delivered" | "failed", chance: Ch
   return end === "delivered" ? afterDelivery(health, chance) : afterFailure(health, chance);
 }
 
-/** How many deliveries may be under way at once: none while it is open or asked for a pause, one as the probe. */
-export function concurrencyNow(health: Health, maxConcurrency: number, now: number): number {
-  if (isAhead(health.slowedUntil, now) || isAhead(health.openUntil, now)) return 0;
-  if (health.openUntil !== null) return 1;
-  return Math.min(health.ramp ?? maxConcurrency, maxConcurrency);
-}
-
 /** Nothing but failures for five days. */
 export function shouldDisable({ failingSince, consecutiveFailures }: Health, now: number): boolean {
   if (failingSince === null || consecutiveFailures < FAILURES_TO_DISABLE) return false;

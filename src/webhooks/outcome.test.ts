@@ -47,6 +47,13 @@ describe("of any endpoint", () => {
     }
   });
 
+  test("a server that takes no connection in time is to be looked for, one that answers too late to be quicker", () => {
+    const timeout = failed("timeout", "Too late.");
+    expect(judge("custom", timeout, NOW).reason).toContain("Check the endpoint's URL");
+    const connected = { ...timeout, address: "203.0.113.9" };
+    expect(judge("custom", connected, NOW).reason).toContain("Let the server answer first");
+  });
+
   test.each(ENDPOINT_TYPES)("5xx of %s is tried again by the schedule", (type) => {
     expect(of(type)(500)).toMatchObject({
       ...AGAIN,

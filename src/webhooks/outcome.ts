@@ -86,8 +86,9 @@ const MEANINGS: { readonly [status: number]: string } = {
   504: "what stands before it got no answer from it in time.",
 };
 
-function unansweredReason({ failure, reason }: Failed): string {
-  const advice = ADVICE[failure];
+function unansweredReason({ failure, reason, address }: Failed): string {
+  const isUnreached = failure === "timeout" && address === null;
+  const advice = ADVICE[isUnreached ? "connect" : failure];
   return advice === null ? reason : `${reason} ${advice}`;
 }
 
