@@ -141,6 +141,7 @@ const PURE = new Set([
   "webhooks/event-examples.ts",
   "webhooks/event-pattern.ts",
   "webhooks/header-names.ts",
+  "webhooks/masked-answer.ts",
   "webhooks/outcome.ts",
   "webhooks/render.ts",
   "webhooks/replay.ts",

@@ -4,6 +4,8 @@ import type { Db } from "../storage/pool.ts";
 import { type Attempt, beginDeliveries, type Order } from "./begin.ts";
 import { holdDelivery } from "./claim-queries.ts";
 import { type End, recordEnds } from "./end.ts";
+import { secretsOf } from "./endpoint-url.ts";
+import { maskedAnswer } from "./masked-answer.ts";
 import { createOpenEndpoints } from "./open-endpoints.ts";
 import { judge, type Verdict } from "./outcome.ts";
 import type { EndpointType } from "./told.ts";
@@ -27,13 +29,17 @@ export type DeliverDeps = SendDeps & {
 /** Sends what an attempt is to send, if it can be, and says what came of it. */
 export async function sendAttempt(attempt: Attempt, { egress, now, counters }: SendDeps): Promise<End> {
   const { order, delivery, startedAt } = attempt;
-  const result = order.ok ? await egress.send(order.request) : null;
+  const result = order.ok ? await sendOrder(order, egress) : null;
   const finishedAt = new Date(now());
   const verdict =
     result === null ? unsent(order) : judge(delivery.endpointType, result, finishedAt.getTime());
   const seconds = (finishedAt.getTime() - startedAt.getTime()) / 1_000;
   counters.webhookAttempt(delivery.endpointType, verdict.outcome, seconds);
   return { attempt, finishedAt, result, verdict };
+}
+
+async function sendOrder({ endpoint, request }: Order & { ok: true }, egress: SendDeps["egress"]) {
+  return maskedAnswer(await egress.send(request), secretsOf(endpoint));
 }
 
 function unsent(order: Order): Verdict {

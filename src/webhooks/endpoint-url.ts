@@ -1,7 +1,10 @@
 import type { ChatType, EndpointType } from "./told.ts";
 
 /** What stands where a secret is. */
-const MASK = "…";
+export const MASK = "…";
+
+/** What is shorter is found everywhere by chance. */
+const MIN_SECRET_CHARS = 8;
 
 const FORMS: Record<ChatType, { hosts: readonly string[]; path: RegExp; like: string }> = {
   slack: {
@@ -43,4 +46,29 @@ export function shownUrl(type: EndpointType, url: string): string {
   if (search === "") return url;
   const masked = [...searchParams.keys()].map((name) => `${encodeURIComponent(name)}=${MASK}`);
   return `${origin}${pathname}?${masked.join("&")}`;
+}
+
+/**
+ * What is secret of an endpoint, as a server may repeat it: what `shownUrl` masks, as it stands in the address and what it
+ * stands for, and the values of its headers, whole and word by word.
+ */
+export function secretsOf(endpoint: {
+  type: EndpointType;
+  url: string;
+  headers: { [name: string]: string };
+}): string[] {
+  const values = Object.values(endpoint.headers);
+  const words = values.flatMap((value) => value.split(/\s+/));
+  const secrets = [...secretsInUrl(endpoint.type, endpoint.url), ...values, ...words];
+  return [...new Set(secrets)].filter((secret) => secret.length >= MIN_SECRET_CHARS);
+}
+
+function secretsInUrl(type: EndpointType, url: string): string[] {
+  const { pathname, search, searchParams } = new URL(url);
+  const [ofPath = ""] = /[^/]+(?=\/?$)/.exec(pathname) ?? [];
+  const written = search
+    .slice(1)
+    .split("&")
+    .map((pair) => pair.slice(pair.indexOf("=") + 1));
+  return type === "custom" ? [...searchParams.values(), ...written] : [ofPath];
 }

@@ -162,10 +162,14 @@ export function runDeliveries(deps: RunDeliveriesDeps): Deliveries {
 
   async function deliver(attempt: Attempt): Promise<void> {
     const end = await sendAttempt(attempt, deps).catch((error: unknown) => brokenEnd(attempt, error));
-    inHand.answer(attempt.delivery.endpointId);
+    const { endpointId } = attempt.delivery;
+    // One that asks for a pause keeps its place until the pause is recorded: the next would not know of it.
+    const isSlowing = end.verdict.slowsForS !== null;
+    if (!isSlowing) inHand.answer(endpointId);
     signal.wake();
     discord.note(end);
     await recorder.record(end);
+    if (isSlowing) inHand.answer(endpointId);
   }
 
   // The request itself could not be made: a fault of ours, which must not stop the others nor go unrecorded.

@@ -138,3 +138,23 @@ export async function passWaits(db: Db, customerId: string): Promise<void> {
     update webhook_delivery set due_at = now() - interval '1 second'
     where customer_id = ${customerId} and status = 'pending'`.execute(db);
 }
+
+/**
+ * As if the time had come for everything that waits, endpoints' pauses included, but for what a worker holds just now:
+ * to be called again and again while workers run, it waits for none of their locks.
+ */
+export async function passFreeWaits(db: Db, customerId: string): Promise<void> {
+  await sql`
+    update webhook_health set slowed_until = null, open_until = null
+    where (customer_id, endpoint_id) in (
+      select customer_id, endpoint_id from webhook_health
+      where customer_id = ${customerId} and (slowed_until is not null or open_until is not null)
+      for update skip locked)`.execute(db);
+  await sql`
+    update webhook_delivery set due_at = now() - interval '1 second'
+    where (customer_id, endpoint_id, event_id) in (
+      select customer_id, endpoint_id, event_id from webhook_delivery
+      where customer_id = ${customerId} and status = 'pending' and due_at > now() for update skip locked)`.execute(
+    db,
+  );
+}
