@@ -251,6 +251,7 @@ test("what was in the hands of a worker that died is sent again when its lease i
   rescuer.wake();
   await happen(database.db, customerId);
   await sink.until(1);
+  await until(async () => (await attempts()).some(({ outcome }) => outcome === "delivered"));
   await sql`
     update webhook_attempt set started_at = started_at - interval '2 minutes' where outcome = 'running'
       and endpoint_id = ${id}`.execute(database.db);
