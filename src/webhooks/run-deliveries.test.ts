@@ -339,6 +339,8 @@ test("after failures in a row it waits, then one delivery probes, and more and m
   sink.at("/", status(500));
   const worker = work();
   await until(async () => (await healthOf(id)).isOpen);
+  // What was being taken when it opened is sent.
+  await lookedAgain(worker);
   await until(async () => (await attempts()).every((attempt) => attempt.isFinished));
   const before = sink.received.length;
   expect(before).toBeLessThan(40);
