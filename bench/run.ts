@@ -5,6 +5,7 @@ import path from "node:path";
 import { alignColumns } from "../src/cli/columns.ts";
 import { measureAnalytics } from "./analytics.ts";
 import { measureContacts } from "./contacts.ts";
+import { measureDeadEndpoint } from "./dead-endpoint.ts";
 import { measureDeliveries } from "./deliveries.ts";
 import { measureEnroll } from "./enroll.ts";
 import { measureHits } from "./hits.ts";
@@ -16,7 +17,10 @@ const SUITES = new Map<string, (place: Place) => Promise<Row[]>>([
   ["hits", measureHits],
   ["analytics", measureAnalytics],
   ["ses", measureSes],
-  ["deliveries", measureDeliveries],
+  [
+    "deliveries",
+    async (place) => [...(await measureDeliveries(place)), ...(await measureDeadEndpoint(place))],
+  ],
   ["contacts", async (place) => [...(await measureContacts(place)), ...(await measureEnroll(place))]],
 ]);
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 10);
