@@ -1,7 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
 import { sql } from "kysely";
-import { Webhook as StandardWebhook } from "standardwebhooks";
-import { Webhook as SvixWebhook } from "svix";
 import {
   append,
   beginCampaign,
@@ -23,7 +21,15 @@ import {
   startDeliveries,
 } from "../../test/support/delivering.ts";
 import { until } from "../../test/support/installation.ts";
-import { hang, ok, type Received, type Sink, startSink, status } from "../../test/support/sink.ts";
+import {
+  hang,
+  ok,
+  type Received,
+  type Sink,
+  startSink,
+  status,
+  verifyWithLibraries,
+} from "../../test/support/sink.ts";
 import type { Egress } from "../egress/client.ts";
 import { newEvent } from "../events/event.ts";
 import { newId } from "../events/id.ts";
@@ -137,17 +143,6 @@ test("a retry has the same id and bytes, and another time and signature; both li
     [2, "delivered", 200],
   ]);
 });
-
-function verifyWithLibraries(request: Received | undefined, secret: string): void {
-  if (request === undefined) throw new Error("There was no request");
-  const svixNames = Object.entries(request.headers).map(([name, value]) => [
-    name.replace("webhook-", "svix-"),
-    value,
-  ]);
-  new StandardWebhook(secret).verify(request.body, request.headers);
-  new SvixWebhook(secret).verify(request.body, Object.fromEntries(svixNames));
-  new SvixWebhook(secret).verify(request.body, request.headers);
-}
 
 test("what is owed to a disabled endpoint stays so, and is delivered when it is enabled", async () => {
   const { id } = await endpoint();

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import http, { type ServerResponse } from "node:http";
 import https from "node:https";
 import { Webhook } from "standardwebhooks";
+import { Webhook as SvixWebhook } from "svix";
 
 /** A request that came in completely, answered or not. */
 export type Received = {
@@ -11,7 +12,7 @@ export type Received = {
   /** `webhook-id` and `webhook-timestamp`; empty without. */
   id: string;
   timestamp: string;
-  /** Why its signature is not good for the secret of its path, by the `standardwebhooks` library; null when it is. */
+  /** Why its signature is not good for the secret of its path, by `standardwebhooks` or `svix`; null when it is. */
   problem: string | null;
 };
 
@@ -114,9 +115,28 @@ function read(
   };
 }
 
+/**
+ * What receivers do who use a library, under either of its headers' names.
+ * @throws what the library throws
+ */
+export function verifyWithLibraries(
+  request: Pick<Received, "headers" | "body"> | undefined,
+  secret: string,
+): void {
+  if (request === undefined) throw new Error("There was no request");
+  const { headers, body } = request;
+  new Webhook(secret).verify(body, headers);
+  new SvixWebhook(secret).verify(body, headers);
+  const svixNames = Object.entries(headers).map(([name, value]) => [
+    name.replace("webhook-", "svix-"),
+    value,
+  ]);
+  new SvixWebhook(secret).verify(body, Object.fromEntries(svixNames));
+}
+
 function problemOf(secret: string, headers: { [name: string]: string }, body: string): string | null {
   try {
-    new Webhook(secret).verify(body, headers);
+    verifyWithLibraries({ headers, body }, secret);
     return null;
   } catch (error) {
     return String(error);
