@@ -1,4 +1,4 @@
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import type { Db } from "./pool.ts";
 
 /** The tables that are partitioned by month and kept for as long as each customer says. */
@@ -66,9 +66,12 @@ type Remove = (db: Db, expiry: Expiry, place: Place, limit: number) => Promise<P
 
 const remove: Record<KeptTable, Remove> = {
   activity: removeActivity,
-  event_log: removeEvents,
+  event_log: removeById(
+    "event_log",
+    sql`r.position <= (select position from projector_cursor where name = 'projector')`,
+  ),
   webhook_delivery: removeDeliveries,
-  webhook_attempt: removeAttempts,
+  webhook_attempt: removeById("webhook_attempt", sql`true`),
 };
 
 async function removeActivity(
@@ -93,25 +96,22 @@ async function removeActivity(
   return contactId === null ? null : { contactId, id: START };
 }
 
-async function removeEvents(
-  db: Db,
-  { customerId, before }: Expiry,
-  place: Place,
-  limit: number,
-): Promise<Place | null> {
-  const { rows } = await sql<{ id: string | null }>`
-    with expired as (
-      select id from event_log
-      where customer_id = ${customerId} and id >= ${place.id} and id < first_id_at(${before})
-        and position <= (select position from projector_cursor where name = 'projector')
-      order by id limit ${limit}
-    ), removed as (
-      delete from event_log l using expired e
-      where l.customer_id = ${customerId} and l.id = e.id and l.id < first_id_at(${before})
-    )
-    select (select id from expired order by id desc limit 1) as id
-    where (select count(*) from expired) = ${limit}`.execute(db);
-  return placeOf(rows[0]?.id ?? null);
+/** @param condition of a row `r`, besides its age */
+function removeById(table: "event_log" | "webhook_attempt", condition: RawBuilder<unknown>): Remove {
+  return async (db, { customerId, before }, place, limit) => {
+    const { rows } = await sql<{ id: string | null }>`
+      with expired as (
+        select r.id from ${sql.table(table)} r
+        where r.customer_id = ${customerId} and r.id >= ${place.id} and r.id < first_id_at(${before}) and ${condition}
+        order by r.id limit ${limit}
+      ), removed as (
+        delete from ${sql.table(table)} r using expired e
+        where r.customer_id = ${customerId} and r.id = e.id and r.id < first_id_at(${before})
+      )
+      select (select id from expired order by id desc limit 1) as id
+      where (select count(*) from expired) = ${limit}`.execute(db);
+    return placeOf(rows[0]?.id ?? null);
+  };
 }
 
 /** What is still owed is kept, and what an old event was delivered of only lately. */
@@ -133,26 +133,6 @@ async function removeDeliveries(
         and d.event_id < first_id_at(${before}) and d.finished_at < ${before}
     )
     select (select event_id from expired order by event_id desc limit 1) as id
-    where (select count(*) from expired) = ${limit}`.execute(db);
-  return placeOf(rows[0]?.id ?? null);
-}
-
-async function removeAttempts(
-  db: Db,
-  { customerId, before }: Expiry,
-  place: Place,
-  limit: number,
-): Promise<Place | null> {
-  const { rows } = await sql<{ id: string | null }>`
-    with expired as (
-      select id from webhook_attempt
-      where customer_id = ${customerId} and id >= ${place.id} and id < first_id_at(${before})
-      order by id limit ${limit}
-    ), removed as (
-      delete from webhook_attempt a using expired e
-      where a.customer_id = ${customerId} and a.id = e.id and a.id < first_id_at(${before})
-    )
-    select (select id from expired order by id desc limit 1) as id
     where (select count(*) from expired) = ${limit}`.execute(db);
   return placeOf(rows[0]?.id ?? null);
 }

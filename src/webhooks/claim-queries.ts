@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from "kysely";
-import type { Agent, EventType, Json } from "../events/event.ts";
+import type { Event, Json } from "../events/event.ts";
 import type { Db } from "../storage/pool.ts";
 import type { EndpointType } from "./told.ts";
 
@@ -57,17 +57,10 @@ export type DueDelivery = {
   contactChatId: number | null;
 };
 
-export type LoggedEvent = {
-  type: EventType;
-  nodeId: string | null;
-  runId: string | null;
-  messageId: string | null;
-  agent: Agent | null;
-  agentRule: string | null;
-  userAgent: string | null;
-  ip: string | null;
-  data: { [key: string]: Json };
-};
+export type LoggedEvent = Pick<
+  Event,
+  "type" | "runId" | "messageId" | "agent" | "agentRule" | "userAgent" | "ip" | "data"
+> & { nodeId: string | null };
 
 /** An attempt about to be made. */
 export type BegunAttempt = {
@@ -88,23 +81,31 @@ export type BegunAttempt = {
 const LEASE_S = 60;
 
 /**
- * The endpoints for which something is due. It goes from one endpoint with something pending to the next, however
- * much is pending for each, and whatever other endpoints there are.
+ * A part of a statement that is `recursive`: `owed`, the endpoints for which something is pending. It goes from one of
+ * them to the next in the index, however much is pending for each, and whatever other endpoints there are.
+ * @param limit how many at most; null: all
  */
-export async function selectReadyEndpoints(db: Db): Promise<ReadyEndpoint[]> {
-  const { rows } = await sql<ReadyEndpoint>`
-    with recursive owed as (
-      (select customer_id, endpoint_id from webhook_delivery
+export function owedEndpoints(limit: number | null): RawBuilder<unknown> {
+  return sql`
+    owed as (
+      (select customer_id, endpoint_id, 1 as number from webhook_delivery
         where status = 'pending' order by customer_id, endpoint_id limit 1)
       union all
-      select next.customer_id, next.endpoint_id
+      select next.customer_id, next.endpoint_id, owed.number + 1
       from owed
       cross join lateral (
         select customer_id, endpoint_id from webhook_delivery
         where status = 'pending' and (customer_id, endpoint_id) > (owed.customer_id, owed.endpoint_id)
         order by customer_id, endpoint_id limit 1
       ) as next
-    )
+      where ${limit}::int is null or owed.number < ${limit}
+    )`;
+}
+
+/** The endpoints for which something is due. */
+export async function selectReadyEndpoints(db: Db): Promise<ReadyEndpoint[]> {
+  const { rows } = await sql<ReadyEndpoint>`
+    with recursive ${owedEndpoints(null)}
     select e.customer_id as "customerId", e.id as "endpointId", e.type, e.max_concurrency as "maxConcurrency",
       e.rate_per_second as "ratePerSecond"
     from owed

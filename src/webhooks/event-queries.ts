@@ -1,25 +1,14 @@
 import { sql } from "kysely";
-import type { Agent, EventType, Json } from "../events/event.ts";
+import type { Event } from "../events/event.ts";
 import type { Page } from "../http/pagination.ts";
 import type { Db } from "../storage/pool.ts";
 import type { MatchingState } from "./why-not.ts";
 
 /** An event of the log, with what its run says of it. */
-export type LoggedEvent = {
-  id: string;
+export type LoggedEvent = Omit<Event, "customerId"> & {
   position: number;
-  type: EventType;
-  at: Date;
-  campaignId: string | null;
   nodeId: string | null;
-  runId: string | null;
-  messageId: string | null;
-  contactId: string | null;
-  agent: Agent | null;
-  agentRule: string | null;
-  userAgent: string | null;
-  ip: string | null;
-  data: { [key: string]: Json };
+  /** What it means for others is worked out. */
   isProjected: boolean;
 };
 

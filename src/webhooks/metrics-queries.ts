@@ -1,5 +1,6 @@
 import { sql } from "kysely";
 import type { Db } from "../storage/pool.ts";
+import { owedEndpoints } from "./claim-queries.ts";
 
 /** What waits for an endpoint. */
 export type Backlog = {
@@ -40,19 +41,7 @@ export async function selectBacklogs(
   { endpoints, counted, countedInAll }: BacklogLimits = BACKLOG_LIMITS,
 ): Promise<Backlog[]> {
   const { rows } = await sql<Backlog>`
-    with recursive owed as (
-      (select customer_id, endpoint_id, 1 as number from webhook_delivery
-        where status = 'pending' order by customer_id, endpoint_id limit 1)
-      union all
-      select next.customer_id, next.endpoint_id, owed.number + 1
-      from owed
-      cross join lateral (
-        select customer_id, endpoint_id from webhook_delivery
-        where status = 'pending' and (customer_id, endpoint_id) > (owed.customer_id, owed.endpoint_id)
-        order by customer_id, endpoint_id limit 1
-      ) as next
-      where owed.number < ${endpoints}
-    ), listed as (
+    with recursive ${owedEndpoints(endpoints)}, listed as (
       select customer_id, endpoint_id, true as has_pending from owed
       union all
       (select customer_id, id, false from webhook_endpoint order by customer_id, id limit ${endpoints})

@@ -1,18 +1,21 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { newId } from "../events/id.ts";
 import type { ApiEnv, ApiRoutes } from "../http/env.ts";
-import { id, idParams, time } from "../http/fields.ts";
+import { id, idParams } from "../http/fields.ts";
 import { json, jsonBody, problems } from "../http/openapi.ts";
 import { invalid } from "../http/problem.ts";
 import type { Db } from "../storage/pool.ts";
 import { exampleTold } from "./catalogue.ts";
 import { type CatalogueType, isCatalogueType } from "./catalogue-types.ts";
+import { selectAttempts } from "./delivery-queries.ts";
+import { attempt } from "./delivery-schema.ts";
+import { presentAttempt } from "./delivery-view.ts";
 import { type Endpoint, findEndpoint } from "./endpoint-edit-queries.ts";
 import { noSuchEndpoint } from "./endpoint-view.ts";
 import { patternProblem, typesOf } from "./event-pattern.ts";
 import { renderEvent } from "./render.ts";
 import { webhookId } from "./sign.ts";
-import { endTestDelivery, findLastAttempt, insertTestDelivery, type TestAttempt } from "./test-queries.ts";
+import { endTestDelivery, insertTestDelivery } from "./test-queries.ts";
 
 const order = z
   .strictObject({
@@ -23,13 +26,6 @@ const order = z
   })
   .openapi("WebhookTest");
 
-const timing = z.number().nullable();
-
-const headers = z
-  .record(z.string(), z.unknown())
-  .nullable()
-  .openapi({ example: { "content-type": "application/json" } });
-
 const tested = z
   .object({
     deliveryId: id(),
@@ -38,35 +34,7 @@ const tested = z
     payload: z
       .string()
       .openapi({ description: "The body, byte for byte.", example: '{"type":"email_clicked",…}' }),
-    attempt: z
-      .object({
-        id: id(),
-        startedAt: time(),
-        finishedAt: time().nullable(),
-        outcome: z.enum(["running", "delivered", "failed", "interrupted"]),
-        status: z
-          .int()
-          .nullable()
-          .openapi({ type: ["integer", "null"], example: 200 }),
-        failure: z
-          .string()
-          .nullable()
-          .openapi({ description: "Its class, when there was no answer.", example: null }),
-        reason: z.string().nullable().openapi({ example: null }),
-        address: z
-          .string()
-          .nullable()
-          .openapi({ description: "That was connected to.", example: "203.0.113.9" }),
-        timings: z
-          .record(z.string(), timing)
-          .nullable()
-          .openapi({ example: { totalMs: 84.2 } }),
-        requestHeaders: headers,
-        responseHeaders: headers,
-        responseBody: z.string().nullable().openapi({ example: "ok" }),
-        isTruncated: z.boolean().nullable().openapi({ example: false }),
-      })
-      .openapi("WebhookTestAttempt"),
+    attempt,
   })
   .openapi("WebhookTestResult");
 
@@ -109,10 +77,10 @@ export function testRoutes(deps: {
     await insertTestDelivery(db, customerId, endpointId, { id, eventId, eventType, at, payload }, LEASE_S);
     await deps.attempt(db, customerId, id);
     await endTestDelivery(db, customerId, id);
-    const attempt = await findLastAttempt(db, customerId, id);
-    if (attempt === null) throw new Error("an attempt that was made is recorded");
+    const [made] = await selectAttempts(db, customerId, id, { limit: 1, cursor: null });
+    if (made === undefined) throw new Error("an attempt that was made is recorded");
     const result = { deliveryId: id, webhookId: webhookId("test", eventId), eventType, payload };
-    return c.json({ ...result, attempt: present(attempt) }, 200);
+    return c.json({ ...result, attempt: presentAttempt(made) }, 200);
   });
 
   return routes;
@@ -126,12 +94,4 @@ function typeFor(endpoint: Endpoint, asked: string | undefined): CatalogueType {
   if (isCatalogueType(asked)) return asked;
   const reason = patternProblem(asked) ?? "must be one type, not a pattern";
   throw invalid([{ field: "eventType", reason }]);
-}
-
-function present(attempt: TestAttempt) {
-  return {
-    ...attempt,
-    startedAt: attempt.startedAt.toISOString(),
-    finishedAt: attempt.finishedAt === null ? null : attempt.finishedAt.toISOString(),
-  };
 }
