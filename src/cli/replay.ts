@@ -1,4 +1,7 @@
+import { AppError } from "../errors.ts";
 import { type Rebuilt, rebuild } from "../projector/rebuild.ts";
+import { pendingMigrations } from "../storage/migrate.ts";
+import type { Db } from "../storage/pool.ts";
 import { alignColumns } from "./columns.ts";
 import { type Command, parseOptions, UsageError } from "./command.ts";
 import { withDatabase } from "./with-database.ts";
@@ -25,13 +28,22 @@ Example:
   async run(args, terminal) {
     const { values } = parseOptions(args, { rebuild: { type: "boolean" } }, 0);
     if (values.rebuild !== true) throw new UsageError('Say "replay --rebuild".');
-    const rebuilt = await withDatabase(terminal.config(), (db) =>
-      rebuild(db, { limit: LIMIT, onProgress: showProgress(terminal.print) }),
-    );
+    const rebuilt = await withDatabase(terminal.config(), async (db) => {
+      await refuseOtherVersion(db);
+      return rebuild(db, { limit: LIMIT, onProgress: showProgress(terminal.print) });
+    });
     for (const line of describeRebuilt(rebuilt)) terminal.print(line);
     return isSame(rebuilt) ? 0 : 1;
   },
 };
+
+async function refuseOtherVersion(db: Db): Promise<void> {
+  if ((await pendingMigrations(db)).length === 0) return;
+  throw new AppError(
+    "conflict",
+    'The database has another version\'s schema: "npx edgr migrate" brings it to this one.',
+  );
+}
 
 /** Says a few times how far it is, of a log of whatever length. */
 function showProgress(print: (text: string) => void) {
