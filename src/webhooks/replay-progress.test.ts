@@ -20,41 +20,18 @@ afterAll(() => bench.api.close());
 
 beforeEach(async () => {
   now = new Date();
-  for (const table of ["webhook_replay", "webhook_delivery", "event_log", "webhook_endpoint", "audit_log"]) {
-    await sql`delete from ${sql.table(table)}`.execute(bench.db);
-  }
+  await bench.forget();
 });
 
 const ENDPOINTS = "/api/v1/webhooks/endpoints";
 const seconds = (count: number) => new Date(now.getTime() + count * 1_000);
-
-/** The ids of the events that are pending at an endpoint because of a replay. */
-async function opened(endpointId: string): Promise<string[]> {
-  const deliveries = await listDeliveries(bench.db, endpointId);
-  return deliveries
-    .filter(({ status, trigger }) => status === "pending" && trigger === "replay")
-    .map(({ eventId }) => eventId);
-}
-
-/** Starts a replay, runs it to its end and returns its id. */
-async function replay(endpointId: string, which: string, more: object = {}): Promise<string> {
-  const { status, body, text } = await bench.start({
-    filter: {},
-    endpointIds: [endpointId],
-    which,
-    ...more,
-  });
-  if (status !== 201) throw new Error(text);
-  await replayAll(bench.db, now);
-  return body.id;
-}
 
 describe("on its way", () => {
   /** A replay of 30 events at one a second: 10 are opened at once. */
   async function underWay() {
     await fillLog(bench.db, bench.api.customer.id, 30);
     const endpoint = await bench.createEndpoint();
-    const id = await replay(endpoint, "missing", { ratePerSecond: 1 });
+    const id = await bench.replay(endpoint, "missing", { ratePerSecond: 1 });
     return { endpoint, id };
   }
 
@@ -80,17 +57,17 @@ describe("on its way", () => {
     const { endpoint, id } = await underWay();
     await bench.change(id, { ratePerSecond: null });
     await replayAll(bench.db, now);
-    expect(await opened(endpoint)).toHaveLength(30);
+    expect(await bench.opened(endpoint)).toHaveLength(30);
   });
 
   test("a paused one stands still until it is resumed, and leaves no gap", async () => {
     const { endpoint, id } = await underWay();
     expect((await bench.change(id, { status: "paused" })).body.status).toBe("paused");
     await replayAll(bench.db, seconds(1_000));
-    expect(await opened(endpoint)).toHaveLength(10);
+    expect(await bench.opened(endpoint)).toHaveLength(10);
     await bench.change(id, { status: "running", ratePerSecond: null, reason: "It is night." });
     await replayAll(bench.db, now);
-    expect(await opened(endpoint)).toHaveLength(30);
+    expect(await bench.opened(endpoint)).toHaveLength(30);
     expect(await bench.read(id)).toMatchObject({ status: "completed", scanned: 30, opened: 30 });
     const { body } = await bench.api.call("GET", `/api/v1/audit-log?subject=${id}&action=replay_changed`);
     expect(body.items.map(({ reason }) => reason)).toEqual(["It is night.", null]);
@@ -164,7 +141,7 @@ describe("on its way", () => {
   test("opens no more while 10,000 of it are pending at every endpoint", async () => {
     await fillLog(bench.db, bench.api.customer.id, 12_500);
     const endpoint = await bench.createEndpoint();
-    const id = await replay(endpoint, "missing");
+    const id = await bench.replay(endpoint, "missing");
     expect(await bench.read(id)).toMatchObject({ status: "running", opened: 10_000 });
     await sql`
       update webhook_delivery set status = 'delivered', due_at = null, finished_at = now()
@@ -179,7 +156,7 @@ describe("on its way", () => {
     const { body } = await bench.start({ filter: {}, endpointIds: [endpoint], which: "missing" });
     await Promise.all(Array.from({ length: 5 }, () => replayAll(bench.db, now)));
     await replayAll(bench.db, now);
-    expect(await opened(endpoint)).toHaveLength(9_000);
+    expect(await bench.opened(endpoint)).toHaveLength(9_000);
     expect(await bench.read(body.id)).toMatchObject({ status: "completed", scanned: 9_000, opened: 9_000 });
   });
 });
@@ -193,9 +170,9 @@ describe("when something breaks", () => {
     await killWhileItWaits(endpoint, () => replayNextChunk(bench.db, now, { error: () => {} }));
     const halfway = await bench.read(body.id);
     expect(halfway).toMatchObject({ status: "running", scanned: 2_000, opened: 2_000 });
-    expect(await opened(endpoint)).toHaveLength(2_000);
+    expect(await bench.opened(endpoint)).toHaveLength(2_000);
     await replayAll(bench.db, seconds(1));
-    expect(await opened(endpoint)).toHaveLength(4_500);
+    expect(await bench.opened(endpoint)).toHaveLength(4_500);
     expect(await bench.read(body.id)).toMatchObject({ status: "completed", scanned: 4_500, opened: 4_500 });
   });
 
@@ -220,7 +197,7 @@ describe("when something breaks", () => {
     const endpoint = await bench.createEndpoint();
     await bench.start({ filter: {}, endpointIds: [endpoint], which: "all" });
     await Promise.all([replayAll(bench.db, now), bench.api.call("DELETE", `${ENDPOINTS}/${endpoint}`)]);
-    expect(await opened(endpoint)).toEqual([]);
+    expect(await bench.opened(endpoint)).toEqual([]);
   });
 
   /** Ends the connection on which `work` waits for the endpoint's row. */

@@ -23,34 +23,11 @@ afterAll(() => bench.api.close());
 
 beforeEach(async () => {
   now = new Date();
-  for (const table of ["webhook_replay", "webhook_delivery", "event_log", "webhook_endpoint", "audit_log"]) {
-    await sql`delete from ${sql.table(table)}`.execute(bench.db);
-  }
+  await bench.forget();
 });
 
 const ENDPOINTS = "/api/v1/webhooks/endpoints";
 const seconds = (count: number) => new Date(now.getTime() + count * 1_000);
-
-/** The ids of the events that are pending at an endpoint because of a replay. */
-async function opened(endpointId: string): Promise<string[]> {
-  const deliveries = await listDeliveries(bench.db, endpointId);
-  return deliveries
-    .filter(({ status, trigger }) => status === "pending" && trigger === "replay")
-    .map(({ eventId }) => eventId);
-}
-
-/** Starts a replay, runs it to its end and returns its id. */
-async function replay(endpointId: string, which: string, more: object = {}): Promise<string> {
-  const { status, body, text } = await bench.start({
-    filter: {},
-    endpointIds: [endpointId],
-    which,
-    ...more,
-  });
-  if (status !== 201) throw new Error(text);
-  await replayAll(bench.db, now);
-  return body.id;
-}
 
 /** An endpoint with one delivery of each status, and an event from before it was there. */
 async function everyStatus() {
@@ -69,20 +46,20 @@ async function everyStatus() {
 describe("what is replayed", () => {
   test("failed: what has failed or was cancelled, and nothing else", async () => {
     const { endpoint, failed, cancelled } = await everyStatus();
-    await replay(endpoint, "failed");
-    expect(await opened(endpoint)).toEqual([failed, cancelled]);
+    await bench.replay(endpoint, "failed");
+    expect(await bench.opened(endpoint)).toEqual([failed, cancelled]);
   });
 
   test("missing: what was never owed, and nothing else", async () => {
     const { endpoint, missing } = await everyStatus();
-    await replay(endpoint, "missing");
-    expect(await opened(endpoint)).toEqual([missing]);
+    await bench.replay(endpoint, "missing");
+    expect(await bench.opened(endpoint)).toEqual([missing]);
   });
 
   test("all: everything but what is pending", async () => {
     const { endpoint, missing, failed, cancelled, delivered, pending } = await everyStatus();
-    await replay(endpoint, "all");
-    expect(await opened(endpoint)).toEqual([missing, failed, cancelled, delivered]);
+    await bench.replay(endpoint, "all");
+    expect(await bench.opened(endpoint)).toEqual([missing, failed, cancelled, delivered]);
     const untouched = (await listDeliveries(bench.db, endpoint)).find(({ eventId }) => eventId === pending);
     expect(untouched).toMatchObject({ status: "pending", trigger: "automatic", replayId: null });
   });
@@ -92,7 +69,7 @@ describe("what is replayed", () => {
     const of = async () =>
       (await listDeliveries(bench.db, endpoint)).find(({ eventId }) => eventId === failed);
     const before = await of();
-    const id = await replay(endpoint, "failed");
+    const id = await bench.replay(endpoint, "failed");
     expect(await of()).toMatchObject({
       id: before?.id,
       attempts: 3,
@@ -104,7 +81,7 @@ describe("what is replayed", () => {
 
   test("the bytes are forgotten when it is to be told anew", async () => {
     const { endpoint, failed } = await everyStatus();
-    await replay(endpoint, "failed", { payload: "anew" });
+    await bench.replay(endpoint, "failed", { payload: "anew" });
     const deliveries = await listDeliveries(bench.db, endpoint);
     expect(deliveries.find(({ eventId }) => eventId === failed)?.payload).toBeNull();
   });
@@ -117,8 +94,8 @@ describe("what is replayed", () => {
     const whileDisabled = await bench.happen("email_opened");
     await bench.api.call("POST", `${ENDPOINTS}/${endpoint}/enable`);
     await bench.happen("unsubscribed");
-    await replay(endpoint, "missing");
-    expect(await opened(endpoint)).toEqual([filtered, whileDisabled]);
+    await bench.replay(endpoint, "missing");
+    expect(await bench.opened(endpoint)).toEqual([filtered, whileDisabled]);
   });
 
   test("an endpoint is not told of what it would not be told of now", async () => {
@@ -127,8 +104,8 @@ describe("what is replayed", () => {
     await bench.happen("email_clicked");
     const opens = await bench.happen("email_opened", { agent: "proxy" });
     const endpoint = await bench.createEndpoint({ eventTypes: ["email_opened"] });
-    await replay(endpoint, "all");
-    expect(await opened(endpoint)).toEqual([opens]);
+    await bench.replay(endpoint, "all");
+    expect(await bench.opened(endpoint)).toEqual([opens]);
   });
 
   test("an endpoint is never told that it was disabled itself", async () => {
@@ -138,8 +115,8 @@ describe("what is replayed", () => {
     await bench.api.call("PATCH", `${ENDPOINTS}/${other}`, { body: { eventTypes: ["*"] } });
     const { body } = await bench.start({ filter: {}, endpointIds: [endpoint, other], which: "missing" });
     await replayAll(bench.db, now);
-    expect(await opened(endpoint)).toEqual([]);
-    expect(await opened(other)).toEqual([event]);
+    expect(await bench.opened(endpoint)).toEqual([]);
+    expect(await bench.opened(other)).toEqual([event]);
     expect(await bench.read(body.id)).toMatchObject({ status: "completed", matched: 1, opened: 1 });
   });
 
@@ -152,10 +129,10 @@ describe("what is replayed", () => {
       digestSeconds: 60,
       digestTypes: ["email_*"],
     });
-    await replay(endpoint, "missing");
-    expect(await opened(endpoint)).toEqual([]);
-    await replay(endpoint, "missing", { filter: { eventIds: [event] } });
-    expect(await opened(endpoint)).toEqual([event]);
+    await bench.replay(endpoint, "missing");
+    expect(await bench.opened(endpoint)).toEqual([]);
+    await bench.replay(endpoint, "missing", { filter: { eventIds: [event] } });
+    expect(await bench.opened(endpoint)).toEqual([event]);
   });
 
   test("what is not projected yet is left to the projector", async () => {
@@ -164,8 +141,8 @@ describe("what is replayed", () => {
       insert into event_log (customer_id, id, type, at) values (${bench.api.customer.id}, new_id(), 'email_opened', now())`.execute(
       bench.db,
     );
-    await replay(endpoint, "all");
-    expect(await opened(endpoint)).toEqual([]);
+    await bench.replay(endpoint, "all");
+    expect(await bench.opened(endpoint)).toEqual([]);
   });
 });
 
@@ -192,8 +169,8 @@ describe("the filter", () => {
     ];
     for (const [filter, expected] of filters) {
       const endpoint = await bench.createEndpoint();
-      await replay(endpoint, "missing", { filter });
-      expect(await opened(endpoint)).toEqual(expected);
+      await bench.replay(endpoint, "missing", { filter });
+      expect(await bench.opened(endpoint)).toEqual(expected);
     }
   });
 
@@ -255,7 +232,7 @@ describe("starting", () => {
       isExact: true,
     });
     await replayAll(bench.db, now);
-    expect(await opened(endpoint)).toEqual([]);
+    expect(await bench.opened(endpoint)).toEqual([]);
     expect((await bench.api.call("GET", "/api/v1/webhooks/replays")).body.items).toEqual([]);
     const { body: started } = await bench.start(body);
     await replayAll(bench.db, now);
@@ -289,9 +266,9 @@ describe("starting", () => {
 
   test("a list shows the newest first, page by page", async () => {
     const { endpoint } = await everyStatus();
-    const first = await replay(endpoint, "failed");
+    const first = await bench.replay(endpoint, "failed");
     now = seconds(1);
-    const second = await replay(endpoint, "failed");
+    const second = await bench.replay(endpoint, "failed");
     const page = await bench.api.call("GET", "/api/v1/webhooks/replays?limit=1");
     expect(page.body.items.map(({ id }) => id)).toEqual([second]);
     const rest = await bench.api.call("GET", `/api/v1/webhooks/replays?cursor=${page.body.nextCursor}`);
@@ -302,7 +279,7 @@ describe("starting", () => {
   test("who and why is noted", async () => {
     const { endpoint } = await everyStatus();
     const reason = "The CRM was down.";
-    const id = await replay(endpoint, "missing", { reason, ratePerSecond: 1 });
+    const id = await bench.replay(endpoint, "missing", { reason, ratePerSecond: 1 });
     const { body } = await bench.api.call("GET", `/api/v1/audit-log?subject=${id}`);
     expect(body.items).toMatchObject([
       {

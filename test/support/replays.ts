@@ -21,6 +21,12 @@ export type ReplayBench = {
   start(body: object, options?: CallOptions): Promise<Answer>;
   read(id: string): Promise<Answer["body"]>;
   change(id: string, body: object): Promise<Answer>;
+  /** The ids of the events that are pending at an endpoint because of a replay. */
+  opened(endpointId: string): Promise<string[]>;
+  /** Starts a replay, runs it to its end and returns its id. */
+  replay(endpointId: string, which: string, more?: object): Promise<string>;
+  /** Forgets everything but the customer. */
+  forget(): Promise<void>;
 };
 
 /** An app with endpoints, replays and the audit log; the time is what `now` says. */
@@ -34,6 +40,7 @@ export async function createReplayBench(now: () => Date): Promise<ReplayBench> {
   ]);
   const { db } = api.database;
   const path = "/api/v1/webhooks/replays";
+  const start = (body: object, options: CallOptions = {}) => api.call("POST", path, { body, ...options });
   return {
     api,
     db,
@@ -49,9 +56,32 @@ export async function createReplayBench(now: () => Date): Promise<ReplayBench> {
       if (answer.status !== 201) throw new Error(answer.text);
       return answer.body.id;
     },
-    start: (body, options = {}) => api.call("POST", path, { body, ...options }),
+    start,
     read: async (id) => (await api.call("GET", `${path}/${id}`)).body,
     change: (id, body) => api.call("PATCH", `${path}/${id}`, { body }),
+    async opened(endpointId) {
+      const deliveries = await listDeliveries(db, endpointId);
+      return deliveries
+        .filter(({ status, trigger }) => status === "pending" && trigger === "replay")
+        .map(({ eventId }) => eventId);
+    },
+    async replay(endpointId, which, more = {}) {
+      const { status, body, text } = await start({ filter: {}, endpointIds: [endpointId], which, ...more });
+      if (status !== 201) throw new Error(text);
+      await replayAll(db, now());
+      return body.id;
+    },
+    async forget() {
+      for (const table of [
+        "webhook_replay",
+        "webhook_delivery",
+        "event_log",
+        "webhook_endpoint",
+        "audit_log",
+      ]) {
+        await sql`delete from ${sql.table(table)}`.execute(db);
+      }
+    },
   };
 }
 
