@@ -26,8 +26,8 @@ export async function readStats(db: Db, customerId: string, endpointId: string):
     from (
       select count(*) filter (where outcome = 'delivered') as delivered,
         count(*) filter (where outcome <> 'delivered') as failed,
-        percentile_cont(0.5) within group (order by ms) filter (where status is not null) as "p50Ms",
-        percentile_cont(0.95) within group (order by ms) filter (where status is not null) as "p95Ms"
+        round((percentile_cont(0.5) within group (order by ms) filter (where status is not null))::numeric, 1)::float as "p50Ms",
+        round((percentile_cont(0.95) within group (order by ms) filter (where status is not null))::numeric, 1)::float as "p95Ms"
       from (
         select outcome, status, (timings ->> 'totalMs')::float as ms from webhook_attempt
         where customer_id = ${customerId} and endpoint_id = ${endpointId} and outcome <> 'running'
