@@ -1,15 +1,14 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { createSignal } from "../signal.ts";
 import { type Attempt, beginDeliveries } from "./begin.ts";
-import { holdDueDeliveries, type ReadyEndpoint, selectReadyEndpoints, type Want } from "./claim-queries.ts";
+import { holdDueDeliveries, type Want } from "./claim-queries.ts";
 import { type DeliverDeps, sendAttempt } from "./deliver.ts";
 import { createDiscordLimits } from "./discord-limits.ts";
 import type { End } from "./end.ts";
 import { createInHand } from "./in-hand.ts";
 import { createOpenEndpoints } from "./open-endpoints.ts";
-import { createRates } from "./rates.ts";
+import { createReadyEndpoints } from "./ready-endpoints.ts";
 import { createRecorder } from "./record.ts";
-import { shareOut } from "./share.ts";
 import { triedAgain } from "./verdict.ts";
 
 export type RunDeliveriesDeps = DeliverDeps & {
@@ -47,15 +46,11 @@ const GIVE_UP_MS = 5_000;
 export function runDeliveries(deps: RunDeliveriesDeps): Deliveries {
   const signal = createSignal();
   const inHand = createInHand();
-  const rates = createRates();
   const discord = createDiscordLimits();
+  const ready = createReadyEndpoints({ db: deps.db, inHand, discord, now: deps.now });
   const recorder = createRecorder(deps);
   const beginning = { ...deps, endpoints: createOpenEndpoints(deps) };
   const handed = new Set<Promise<void>>();
-  /** By id; those at the front were asked for longest ago. */
-  let ready = new Map<string, ReadyEndpoint>();
-  /** Of these, the ones that gave less than was asked for: they may have more when an attempt has ended. */
-  const drained = new Set<string>();
   let lookedAt = Number.NEGATIVE_INFINITY;
   let tookAt = Number.NEGATIVE_INFINITY;
   let isWoken = false;
@@ -77,48 +72,19 @@ export function runDeliveries(deps: RunDeliveriesDeps): Deliveries {
   async function turn(): Promise<number> {
     if (recorder.isFailing()) return RETRY_MS;
     const lookInMs = lookedAt + (isWoken ? LOOK_AGAIN_MS : LOOK_MS) - deps.now();
-    if (lookInMs <= 0 || lookInMs > LOOK_MS) await look();
+    if (lookInMs <= 0 || lookInMs > LOOK_MS) {
+      isWoken = false;
+      lookedAt = deps.now();
+      await ready.look();
+    }
     const restMs = Math.min(CLAIM_MS, tookAt + CLAIM_MS - deps.now());
     if (restMs > 0) await pause(restMs);
-    const { wants, waitMs } = plan();
-    if (wants.length === 0) return Math.max(1, Math.min(waitMs, lookInMs > 0 ? lookInMs : LOOK_MS));
+    const { wants, waitMs } = ready.plan(MAX_IN_HAND - inHand.total(), MAX_CLAIMED);
+    if (wants.length === 0)
+      return Math.max(1, Math.min(waitMs ?? LOOK_MS, lookInMs > 0 ? lookInMs : LOOK_MS));
     tookAt = deps.now();
     await take(wants);
     return 0;
-  }
-
-  async function look(): Promise<void> {
-    isWoken = false;
-    lookedAt = deps.now();
-    const found = new Map((await selectReadyEndpoints(deps.db)).map((each) => [each.endpointId, each]));
-    const known = [...ready.keys()].flatMap((id) => found.get(id) ?? []);
-    ready = new Map([...known, ...found.values()].map((each) => [each.endpointId, each]));
-    drained.clear();
-  }
-
-  /** What to take, and how long the rates of others still forbid it. */
-  function plan(): { wants: Want[]; waitMs: number } {
-    const now = deps.now();
-    const free = MAX_IN_HAND - inHand.total();
-    let waitMs = LOOK_MS;
-    const asking = [...ready.values()].flatMap((endpoint) => {
-      const { endpointId } = endpoint;
-      const room = endpoint.maxConcurrency - inHand.running(endpointId);
-      if (free <= 0 || room <= 0 || drained.has(endpointId)) return [];
-      if (endpoint.type === "discord" && !discord.allows(now)) return [];
-      return [{ endpoint, room, inHand: inHand.unended(endpointId) }];
-    });
-    const shares = shareOut(free, MAX_CLAIMED, asking);
-    const wants = asking.flatMap(({ endpoint, inHand: unended }, index): Want[] => {
-      const { customerId, endpointId, ratePerSecond } = endpoint;
-      const share = shares[index] ?? 0;
-      const rate = ratePerSecond === null ? null : rates.of(endpointId, ratePerSecond, now);
-      const most = rate === null ? share : rate.take(now, share);
-      if (rate !== null && share > 0 && most === 0) waitMs = Math.min(waitMs, rate.waitMs(now));
-      if (most === 0) return [];
-      return [{ customerId, endpointId, running: inHand.running(endpointId), unended, most }];
-    });
-    return { wants, waitMs };
   }
 
   async function take(wants: readonly Want[]): Promise<void> {
@@ -133,19 +99,8 @@ export function runDeliveries(deps: RunDeliveriesDeps): Deliveries {
         hand(attempt);
       }
     } finally {
-      for (const want of wants) settle(want, taken.get(want.endpointId) ?? 0);
+      for (const want of wants) ready.settle(want, taken.get(want.endpointId) ?? 0);
     }
-  }
-
-  function settle({ endpointId, most }: Want, taken: number): void {
-    const endpoint = ready.get(endpointId);
-    if (endpoint === undefined) return;
-    const { ratePerSecond } = endpoint;
-    if (ratePerSecond !== null) rates.of(endpointId, ratePerSecond, deps.now()).giveBack(most - taken);
-    if (taken < most) drained.add(endpointId);
-    // To the end of the line.
-    ready.delete(endpointId);
-    ready.set(endpointId, endpoint);
   }
 
   function hand(attempt: Attempt): void {
@@ -153,7 +108,7 @@ export function runDeliveries(deps: RunDeliveriesDeps): Deliveries {
     inHand.begin(endpointId);
     const done = deliver(attempt).finally(() => {
       inHand.end(endpointId);
-      drained.delete(endpointId);
+      ready.ended(endpointId);
       handed.delete(done);
       signal.wake();
     });
