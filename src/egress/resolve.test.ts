@@ -93,7 +93,7 @@ describe("the system is asked", () => {
 
   test("and what it can't find either is not found", async () => {
     system = () => Promise.reject(Object.assign(new Error("unknown"), { code: "ENOTFOUND" }));
-    expect(resolve("unknown.example.com")).rejects.toThrow("unknown");
+    await expect(resolve("unknown.example.com")).rejects.toThrow("unknown");
   });
 
   test("for one such name at a time, which holds up no other", async () => {

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import fc from "fast-check";
 import { sql } from "kysely";
 import { CHAT_PUBLIC_URL, type ChatBench, createChatBench } from "../../test/support/chat-bench.ts";
-import { passFreeWaits } from "../../test/support/delivering.ts";
+import { passPauses, passWaits } from "../../test/support/delivering.ts";
 import { type DiscordStandIn, startDiscord } from "../../test/support/discord.ts";
 import { HOSTILE, hostileText } from "../../test/support/hostile.ts";
 import { until } from "../../test/support/installation.ts";
@@ -255,7 +255,8 @@ describe("what comes by the thousand", () => {
   }
 
   async function isAllTold(): Promise<boolean> {
-    await passFreeWaits(bench.db, customerId);
+    await passPauses(bench.db, customerId);
+    await passWaits(bench.db, customerId);
     bench.wake();
     const { rows } = await sql`select id from webhook_digest where customer_id = ${customerId}`.execute(
       bench.db,

@@ -19,7 +19,6 @@ const KILLS = 10;
 const PROCESSES = 2;
 const SLOW_MS = 20;
 const FAILS_EVERY = 7;
-const SETTLED_MS = 300;
 const TIMEOUT_MS = 180_000;
 /** Every so many of the events are what `/ordered` is told of: its turns are slow, one after the other. */
 const ORDERED_EVERY = 10;
@@ -41,10 +40,18 @@ let database: TestDatabase;
 let sink: Sink;
 /** Null while it is started again. */
 const processes: (EdgrProcess | null)[] = [];
+/** What each calls itself at PostgreSQL, another name each time. */
+const names: string[] = [];
+let starts = 0;
 
 beforeAll(async () => {
   root = await mkdtemp(path.join(os.tmpdir(), "edgr-kills-"));
   database = await createTestDatabase();
+  // Which process made an attempt: it is lost when that one was killed.
+  await sql`
+    alter table webhook_attempt add column maker text default current_setting('application_name')`.execute(
+    database.db,
+  );
   sink = await startSink();
 });
 
@@ -104,9 +111,14 @@ const dataDir = (number: number) => path.join(root, `data-${number}`);
 
 async function start(number: number): Promise<void> {
   processes[number] = null;
+  const name = `edgr-${starts}`;
+  starts += 1;
+  names[number] = name;
+  const url = new URL(database.url);
+  url.searchParams.set("application_name", name);
   processes[number] = await startEdgr({
     env: {
-      DATABASE_URL: database.url,
+      DATABASE_URL: url.href,
       EDGR_DATA_DIR: dataDir(number),
       TMPDIR: root,
       EDGR_API_KEY: KEY,
@@ -166,33 +178,35 @@ async function killAtRandom(): Promise<number> {
     for (const victim of victims) processes[victim]?.child.kill("SIGKILL");
     kills += 1;
     await Promise.all(victims.map((victim) => processes[victim]?.ended));
-    const killedAt = new Date();
+    const dead = victims.flatMap((victim) => names[victim] ?? []);
     await Promise.all(victims.map(start));
-    await endLeases(killedAt);
+    await endLeases(dead);
   }
   return kills;
 }
 
-/**
- * As if it were a minute since then. What was in the hands of one that lives comes to its end; what is still in hand
- * after that was in the hands of the one that was killed.
- */
-async function endLeases(killedAt: Date): Promise<void> {
-  for (let before = -1, left = await countRunning(killedAt); left !== before; ) {
-    await delay(SETTLED_MS);
-    before = left;
-    left = await countRunning(killedAt);
-  }
+/** As if a minute had passed for what was in the hands of processes that were killed. */
+async function endLeases(dead: readonly string[]): Promise<void> {
+  // What they had asked PostgreSQL for it may still be doing.
+  await until(async () => (await countConnections(dead)) === 0);
   await sql`
     with lost as (
       update webhook_attempt set started_at = started_at - interval '2 minutes'
-      where outcome = 'running' and started_at < ${killedAt}
+      where outcome = 'running' and maker = any (${dead}::text[])
       returning customer_id, delivery_id
     )
     update webhook_delivery d set due_at = now() from lost
     where d.customer_id = lost.customer_id and d.id = lost.delivery_id and d.status = 'pending'`.execute(
     database.db,
   );
+}
+
+async function countConnections(of: readonly string[]): Promise<number> {
+  const { rows } = await sql<{ connections: number }>`
+    select count(*)::int as connections from pg_stat_activity where application_name = any (${of}::text[])`.execute(
+    database.db,
+  );
+  return rows[0]?.connections ?? 0;
 }
 
 async function countPending(): Promise<number> {
@@ -203,11 +217,10 @@ async function countPending(): Promise<number> {
   return owed + pending < DELIVERIES ? DELIVERIES : pending;
 }
 
-/** Attempts under way that began before then. */
-async function countRunning(begunBefore = new Date()): Promise<number> {
+/** Attempts under way. */
+async function countRunning(): Promise<number> {
   const { rows } = await sql<{ running: number }>`
-    select count(*)::int as running from webhook_attempt
-    where outcome = 'running' and started_at < ${begunBefore}`.execute(database.db);
+    select count(*)::int as running from webhook_attempt where outcome = 'running'`.execute(database.db);
   return rows[0]?.running ?? 0;
 }
 

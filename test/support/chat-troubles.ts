@@ -3,7 +3,7 @@ import { sql } from "kysely";
 import type { Event } from "../../src/events/event.ts";
 import { projectAll } from "./campaigns.ts";
 import { type ChatBench, createChatBench } from "./chat-bench.ts";
-import { listAttempts, passWaits, type SeenAttempt } from "./delivering.ts";
+import { areDueAfter, listAttempts, passPauses, passWaits, type SeenAttempt } from "./delivering.ts";
 import { until } from "./installation.ts";
 import { type Sink, startSink } from "./sink.ts";
 
@@ -16,6 +16,8 @@ export type ChatTroubles = {
   /** Something happens of which one endpoint is told once. @returns the attempt, when it is recorded */
   tried(type: Event["type"]): Promise<SeenAttempt | undefined>;
   areRecorded(): Promise<void>;
+  /** Whether all that waits is due so many seconds after its last attempt was recorded. */
+  areDueAfter(seconds: number): Promise<boolean>;
   healthOf(endpointId: string): Promise<Health>;
   endpointOf(id: string): Promise<{ [field: string]: unknown }>;
   /** As if all the time had passed until deliveries come due; pauses of endpoints go on. */
@@ -97,7 +99,8 @@ export function useChatTroubles(): ChatTroubles {
   }
 
   async function passAllWaits(): Promise<void> {
-    await sql`update webhook_health set slowed_until = null, open_until = null`.execute(bench.db);
+    await areRecorded(0);
+    await passPauses(bench.db, customerId);
     await passRetries();
   }
 
@@ -139,6 +142,7 @@ export function useChatTroubles(): ChatTroubles {
     standIn,
     tried,
     areRecorded,
+    areDueAfter: (seconds) => areDueAfter(bench.db, customerId, seconds),
     healthOf,
     endpointOf,
     passRetries,

@@ -132,24 +132,12 @@ export async function listAttempts(db: Db, customerId: string): Promise<SeenAtte
   return rows;
 }
 
-/** As if the time had come at which everything that waits is tried again. */
-export async function passWaits(db: Db, customerId: string): Promise<void> {
-  await sql`
-    update webhook_delivery set due_at = now() - interval '1 second'
-    where customer_id = ${customerId} and status = 'pending'`.execute(db);
-}
-
 /**
- * As if the time had come for everything that waits, endpoints' pauses included, but for what a worker holds just now:
- * to be called again and again while workers run, it waits for none of their locks.
+ * As if the time had come at which everything that waits is tried again. What a worker is writing just now is left as
+ * it is: waiting for several of its rows, it could wait for this in turn. So whoever wants a delivery tried again
+ * waits first until its attempt has ended.
  */
-export async function passFreeWaits(db: Db, customerId: string): Promise<void> {
-  await sql`
-    update webhook_health set slowed_until = null, open_until = null
-    where (customer_id, endpoint_id) in (
-      select customer_id, endpoint_id from webhook_health
-      where customer_id = ${customerId} and (slowed_until is not null or open_until is not null)
-      for update skip locked)`.execute(db);
+export async function passWaits(db: Db, customerId: string): Promise<void> {
   await sql`
     update webhook_delivery set due_at = now() - interval '1 second'
     where (customer_id, endpoint_id, event_id) in (
@@ -157,4 +145,28 @@ export async function passFreeWaits(db: Db, customerId: string): Promise<void> {
       where customer_id = ${customerId} and status = 'pending' and due_at > now() for update skip locked)`.execute(
     db,
   );
+}
+
+/** As if no endpoint were to be left alone any longer; of one that a worker is writing just now, nothing is said. */
+export async function passPauses(db: Db, customerId: string): Promise<void> {
+  await sql`
+    update webhook_health set slowed_until = null, open_until = null
+    where (customer_id, endpoint_id) in (
+      select customer_id, endpoint_id from webhook_health
+      where customer_id = ${customerId} and (slowed_until is not null or open_until is not null)
+      for update skip locked)`.execute(db);
+}
+
+/**
+ * Whether every delivery that waits is due so many seconds after the end of its last attempt was written: that was
+ * not before the attempt ended, and is past.
+ */
+export async function areDueAfter(db: Db, customerId: string, seconds: number): Promise<boolean> {
+  const { rows } = await sql<{ areDue: boolean }>`
+    select coalesce(bool_and(d.due_at - make_interval(secs => ${seconds}) between a.finished_at and now()), false)
+      as "areDue"
+    from webhook_delivery d
+    join webhook_attempt a on a.customer_id = d.customer_id and a.delivery_id = d.id and a.number = d.attempts
+    where d.customer_id = ${customerId} and d.status = 'pending'`.execute(db);
+  return rows[0]?.areDue === true;
 }
