@@ -124,6 +124,27 @@ test("a message that was sent again after it failed is told from one that failed
   expect(await differences()).toEqual([]);
 });
 
+test("of what is told twice the first in the log stays, in one batch as in two", async () => {
+  const { db } = database;
+  const other = await createCampaign(db, customerId, await graphOf());
+  await enroll(db, other, { all: true });
+  await projectAll(db);
+  const [run] = await listRuns(db, other.campaignId);
+  if (run === undefined) throw new Error("a run began");
+  const [first, second] = [new Date("2026-03-06T02:00:00Z"), new Date("2026-03-06T00:00:00Z")];
+  const types = ["message_sent", "email_opened", "unsubscribed"] as const;
+  const agent = "human" as const;
+  await append(
+    db,
+    ...[first, second].flatMap((at) => types.map((type) => eventOf(run, type, { at, agent }))),
+  );
+  await projectAll(db);
+  const [after] = await listRuns(db, other.campaignId);
+  const at = "2026-03-06T02:00:00+00:00";
+  expect(after?.output).toMatchObject({ sentAt: at, openedAt: at, unsubscribedAt: at });
+  expect(await differences()).toEqual([]);
+});
+
 test("a customer that keeps its log for a while is compared in the activity of that time only", async () => {
   const { db } = database;
   await sql`update customer set event_retention_days = 30 where customer_id = ${customerId}`.execute(db);

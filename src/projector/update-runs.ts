@@ -100,7 +100,7 @@ async function updateByMail(db: Db): Promise<void> {
       select customer_id, run_id,
         bit_or(case type when 'message_delivered' then 64 when 'message_bounced' then 128
           when 'message_complained' then 256 when 'message_received' then 512 else 0 end)::smallint as seen,
-        min(at) filter (where type = 'message_sent') as sent_at,
+        ${first(sql`at`)} filter (where type = 'message_sent') as first_sent,
         bool_or(type = 'message_failed') as failed,
         min(to_char(position, 'FM0000000000000000000') || (data->>'reason'))
           filter (where type in ('message_failed', 'message_rejected')) as reason,
@@ -122,9 +122,10 @@ async function updateByMail(db: Db): Promise<void> {
     ), news as materialized (
       select customer_id, run_id, finished_at, seen,
         case first_ending & 1 when 1 then 'failed' when 0 then 'completed' end as status,
-        (case when sent_at is null and not uncertain then 0 else 64 end
+        (case when first_sent is null and not uncertain then 0 else 64 end
           + case when replied_at is null then 0 else 4 end)::smallint as met,
-        case when sent_at is null then '{}' else jsonb_build_object('sent', true, 'sentAt', sent_at) end
+        case when first_sent is null then '{}' else jsonb_build_object('sent', true,
+            'sentAt', ${timeOf("first_sent")}) end
           || case when failed then '{"failed": true}' else '{}'::jsonb end
           || ${given("reason", sql`substr(reason, ${FIRST_AT})`)}
           || case when uncertain then '{"uncertain": true}' else '{}'::jsonb end
