@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { type DnsServer, startDnsServer } from "../../test/support/dns-server.ts";
+import { until } from "../../test/support/installation.ts";
 import { createResolve, type Resolve, resolveBySystem } from "./resolve.ts";
 
 const BY_SYSTEM = [{ address: "10.0.0.9", family: 4 }];
@@ -99,8 +100,11 @@ describe("the system is asked", () => {
   test("for one such name at a time, which holds up no other", async () => {
     const first = Promise.withResolvers<typeof BY_SYSTEM>();
     system = (host) => (host === "a.unknown.example.com" ? first.promise : Promise.resolve(BY_SYSTEM));
+    dns.set("b.unknown.example.com", []);
     const slow = resolve("a.unknown.example.com");
+    await until(async () => asked.length === 1);
     const next = resolve("b.unknown.example.com");
+    await until(async () => dns.asked("b.unknown.example.com") === 1);
     expect(await addressesOf("six.example.com")).toEqual(["2001:db8::1"]);
     expect(await resolve("localhost")).toEqual(BY_SYSTEM);
     expect(asked).toEqual(["a.unknown.example.com", "localhost"]);

@@ -244,7 +244,7 @@ describe("what comes by the thousand", () => {
           expect({ bounces, opened: { A: 0, B: 0, ...opened } }).toEqual(happened);
         }
       }),
-      { numRuns: 12 },
+      { numRuns: 12, endOnFailure: true },
     );
   }, 120_000);
 
