@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomInt } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -90,18 +90,33 @@ export function removeDemo(dir: string): void {
 }
 
 async function newSetup(journal: Journal): Promise<Setup> {
-  const freePort = () => findPort({ host: "127.0.0.1", port: 0 });
+  const [httpPort, smtpPort, snsPort, telegramPort] = await freePorts();
   const setup: Setup = {
     kind: "setup",
-    httpPort: await freePort(),
-    smtpPort: await freePort(),
-    snsPort: await freePort(),
-    telegramPort: await freePort(),
+    httpPort,
+    smtpPort,
+    snsPort,
+    telegramPort,
     botToken: `${BOT.id}:${randomBytes(26).toString("base64url")}`,
     apiKey: `edgr_demo_${randomBytes(16).toString("base64url")}`,
   };
   journal.add(setup);
   return setup;
+}
+
+/** Below those that systems give to whoever asks for any, also to every connection that goes out. */
+const PORTS = { from: 20_000, count: 12_000, tries: 50 };
+
+/** Four ports in a row that nobody listens on: they are used some time later, and again after a kill. */
+async function freePorts(): Promise<readonly [number, number, number, number]> {
+  for (let left = PORTS.tries; ; left -= 1) {
+    const first = PORTS.from + randomInt(PORTS.count);
+    const ports = [first, first + 1, first + 2, first + 3] as const;
+    const looks = await Promise.allSettled(ports.map((port) => findPort({ host: "127.0.0.1", port })));
+    const taken = looks.find((look) => look.status === "rejected");
+    if (taken === undefined) return ports;
+    if (left === 1) throw taken.reason;
+  }
 }
 
 // The IPC channel tells the server of this process's death, however it dies: then it drains and stops too.
