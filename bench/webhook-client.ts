@@ -1,7 +1,8 @@
 // The client that EDGR calls endpoints with, without a database: `bun webhook-client.ts <order as JSON>`.
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { createEgress, resolveBySystem } from "../src/egress/client.ts";
+import { createEgress } from "../src/egress/client.ts";
+import { resolveBySystem } from "../src/egress/resolve.ts";
 import { newId } from "../src/events/id.ts";
 import { exampleTold } from "../src/webhooks/catalogue.ts";
 import { renderEvent } from "../src/webhooks/render.ts";

@@ -1,7 +1,8 @@
 import { assembleApp } from "./app.ts";
 import type { Config } from "./config.ts";
 import { ensureFirstCustomer, listApiKeys } from "./customers/api-keys.ts";
-import { createEgress, resolveBySystem } from "./egress/client.ts";
+import { createEgress } from "./egress/client.ts";
+import { resolveBySystem } from "./egress/resolve.ts";
 import { createMetrics } from "./http/metrics.ts";
 import { findPort, listen } from "./http/server.ts";
 import type { Logger } from "./logger.ts";

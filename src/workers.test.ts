@@ -18,7 +18,8 @@ import { createTestDatabase, type TestDatabase } from "../test/support/database.
 import { until } from "../test/support/installation.ts";
 import { startSmtpSink } from "../test/support/smtp.ts";
 import { readConfig } from "./config.ts";
-import { createEgress, resolveBySystem } from "./egress/client.ts";
+import { createEgress } from "./egress/client.ts";
+import { resolveBySystem } from "./egress/resolve.ts";
 import { newId } from "./events/id.ts";
 import { createMetrics } from "./http/metrics.ts";
 import { ANSWER_WITHIN_MS } from "./spool/hit-log.ts";

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { createEgress, resolveBySystem } from "../egress/client.ts";
+import { createEgress } from "../egress/client.ts";
+import { resolveBySystem } from "../egress/resolve.ts";
 import { webhookAddressProblems } from "./check.ts";
 import { campaignInput } from "./schema.ts";
 

@@ -1,7 +1,7 @@
 import type { Filter } from "../contacts/filter.ts";
 import { findLastContactId, selectFittingIds } from "../contacts/fitting-queries.ts";
 import { AppError } from "../errors.ts";
-import { newId } from "../events/id.ts";
+import { NIL_ID, newId } from "../events/id.ts";
 import { invalid } from "../http/problem.ts";
 import { findSegment } from "../segments/queries.ts";
 import { readFilter } from "../segments/read-filter.ts";
@@ -16,7 +16,6 @@ import { type EnrollCounts, enrollContacts, inAudience } from "./enroll-queries.
 export const CHUNK_CONTACTS = 10_000;
 
 /** Before every UUIDv7 there is. */
-const NOBODY_YET = "00000000-0000-0000-0000-000000000000";
 
 /** Whom to enroll. */
 export type AskedAudience = { contactIds: readonly string[] } | JobAudience;
@@ -48,14 +47,14 @@ export async function enrollAudience(
     return finished(counts, new Set(audience.contactIds).size);
   }
   const filter = await filterOf(db, customerId, audience);
-  const untilId = (await findLastContactId(db, customerId)) ?? NOBODY_YET;
-  const range = { afterId: NOBODY_YET, untilId, limit: CHUNK_CONTACTS + 1 };
+  const untilId = (await findLastContactId(db, customerId)) ?? NIL_ID;
+  const range = { afterId: NIL_ID, untilId, limit: CHUNK_CONTACTS + 1 };
   const ids = await selectFittingIds(db, customerId, { filter, now }, range);
   const chunk = ids.slice(0, CHUNK_CONTACTS);
   const counts = await enrollIds(db, customerId, campaign, chunk);
   if (ids.length === chunk.length) return finished(counts, counts.selected);
   const jobId = newId();
-  const afterId = chunk.at(-1) ?? NOBODY_YET;
+  const afterId = chunk.at(-1) ?? NIL_ID;
   const job = { id: jobId, campaignId, audience, filter, afterId, untilId, createdAt: now, ...counts };
   await insertJob(db, customerId, job);
   return { jobId };

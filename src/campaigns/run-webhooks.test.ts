@@ -12,7 +12,8 @@ import {
   projectAll,
 } from "../../test/support/campaigns.ts";
 import { createTestDatabase, type TestDatabase } from "../../test/support/database.ts";
-import { createEgress, resolveBySystem } from "../egress/client.ts";
+import { createEgress } from "../egress/client.ts";
+import { resolveBySystem } from "../egress/resolve.ts";
 import { runWebhooks } from "./run-webhooks.ts";
 import { takeWebhookCalls } from "./webhook-queries.ts";
 

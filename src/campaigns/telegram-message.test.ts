@@ -2,7 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:tes
 import { sql } from "kysely";
 import { type CampaignApi, createCampaignApi, smtpCredential } from "../../test/support/campaign-api.ts";
 import { startTelegram, type TelegramStandIn, testBotApi, testBots } from "../../test/support/telegram.ts";
-import { createEgress, type Egress, resolveBySystem } from "../egress/client.ts";
+import { createEgress, type Egress } from "../egress/client.ts";
+import { resolveBySystem } from "../egress/resolve.ts";
 import { newId } from "../events/id.ts";
 import { telegramNode } from "../messages/telegram-node.ts";
 

@@ -7,7 +7,8 @@ import { TEST_ENCRYPTION_KEY } from "../../test/support/campaigns.ts";
 import { noBots } from "../../test/support/telegram.ts";
 import { credentialRoutes } from "../credentials/routes.ts";
 import type { SesSetupDeps } from "../credentials/ses-setup-run.ts";
-import { createEgress, resolveBySystem } from "../egress/client.ts";
+import { createEgress } from "../egress/client.ts";
+import { resolveBySystem } from "../egress/resolve.ts";
 import { examineSes } from "./doctor-ses.ts";
 
 const TOPIC = "arn:aws:sns:us-east-1:123456789012:edgr";

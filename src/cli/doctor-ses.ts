@@ -5,7 +5,8 @@ import {
   selectSesCredentials,
 } from "../credentials/ses-setup-queries.ts";
 import { type SesSetupDeps, type ShownSetup, showSesSetup } from "../credentials/ses-setup-run.ts";
-import { createEgress, resolveBySystem } from "../egress/client.ts";
+import { createEgress } from "../egress/client.ts";
+import { resolveBySystem } from "../egress/resolve.ts";
 import { AppError } from "../errors.ts";
 import type { AskingRow } from "../inbound/ses/topic-queries.ts";
 import { pendingMigrations } from "../storage/migrate.ts";

@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from "kysely";
 import type { MessageStatus } from "../messages/status.ts";
 import type { Db } from "../storage/pool.ts";
 import type { Place } from "./cursor.ts";
-import { countUnread } from "./unread-queries.ts";
+import { countUnread, isByPerson } from "./unread-queries.ts";
 
 export type Channel = "email" | "telegram";
 export type ConversationStatus = "open" | "closed";
@@ -74,7 +74,7 @@ export async function selectConversations(
 ): Promise<(Conversation & { place: Place })[]> {
   const newest = sql`order by last_message_at desc, contact_id desc limit ${page.limit + 1}`;
   const { rows } = await sql<Row & { micros: string }>`
-    select ${columns}, (extract(epoch from c.last_message_at) * 1000000)::bigint::text as micros
+    select ${columns}, ${microsOf(sql`c.last_message_at`)} as micros
     from (
       select found.* from unnest(${filter.status === undefined ? ["open", "closed"] : [filter.status]}::text[]) as asked
       cross join lateral (
@@ -106,6 +106,11 @@ function conditions(
       ? []
       : [sql`(last_message_at, contact_id) < (${momentOf(cursor)}, ${cursor.id}::uuid)`]),
   ];
+}
+
+/** A place's time as it travels in a cursor. */
+export function microsOf(moment: RawBuilder<unknown>) {
+  return sql`(extract(epoch from ${moment}) * 1000000)::bigint::text`;
 }
 
 /** Exactly: a number of seconds could not name every microsecond. */
@@ -162,9 +167,7 @@ const receivedFromLast = (place: 0 | 1) => sql`(
   cross join lateral (
     select m.id from message m
     where m.customer_id = c.customer_id and m.contact_id = c.contact_id and m.channel = asked.channel
-      and m.direction = 'inbound' and not exists (
-        select from inbound_mail i
-        where i.customer_id = m.customer_id and i.message_id = m.id and i.kind <> 'person')
+      and m.direction = 'inbound' and ${isByPerson("m")}
     order by m.id desc limit ${place + 1}
   ) as n
   order by n.id desc offset ${place} limit 1)`;

@@ -1,5 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { fromShortId, toShortId } from "../events/id.ts";
+import { pageBy } from "../http/pagination.ts";
 
 /** A place in a list that is ordered by time, then by id. `micros`: microseconds since 1970, as decimal digits. */
 export type Place = { micros: string; id: string };
@@ -23,9 +24,7 @@ export function toPlacedPage<Row extends { place: Place }>(
   rows: readonly Row[],
   limit: number,
 ): { items: Row[]; nextCursor: string | null } {
-  const items = rows.slice(0, limit);
-  const last = items.at(-1);
-  return { items, nextCursor: rows.length > limit && last !== undefined ? encodePlace(last.place) : null };
+  return pageBy(rows, limit, ({ place }) => encodePlace(place));
 }
 
 export function encodePlace({ micros, id }: Place): string {

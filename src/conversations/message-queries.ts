@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import type { Json } from "../events/event.ts";
 import type { MessageStatus } from "../messages/status.ts";
 import type { Db } from "../storage/pool.ts";
-import { momentOf } from "./conversation-queries.ts";
+import { microsOf, momentOf } from "./conversation-queries.ts";
 import type { Place } from "./cursor.ts";
 
 /** A message of a conversation with what its channel knows of it. `media` and `keyboard` are as they are stored. */
@@ -103,7 +103,7 @@ async function select(db: Db, messages: ReturnType<typeof sql>): Promise<(Said &
         case when t.reply_to_message_id is not null then ${numbered("t.reply_to_message_id")} end) as "replyToMessageId",
       t.media_group_id as "mediaGroupId", t.edited_at as "editedAt", m.campaign_id as "campaignId",
       m.node_id as "nodeId", m.run_id as "runId",
-      (extract(epoch from coalesce(m.sent_at, m.queued_at)) * 1000000)::bigint::text as micros
+      ${microsOf(sql`coalesce(m.sent_at, m.queued_at)`)} as micros
     from (${messages}) as m
     left join inbound_telegram t on t.customer_id = m.customer_id and t.message_id = m.id
     left join inbound_mail i on i.customer_id = m.customer_id and i.message_id = m.id

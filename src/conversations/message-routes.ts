@@ -1,5 +1,4 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
-import { AppError } from "../errors.ts";
 import type { ApiEnv, ApiRoutes } from "../http/env.ts";
 import { idParams } from "../http/fields.ts";
 import { json, jsonBody, problems } from "../http/openapi.ts";
@@ -9,7 +8,7 @@ import { findConversation } from "./conversation-queries.ts";
 import { conversationMessage, newReply } from "./conversation-schema.ts";
 import { placeCursor, toPlacedPage } from "./cursor.ts";
 import { findSaid, type Said, selectSaid } from "./message-queries.ts";
-import { sendReply } from "./send-reply.ts";
+import { noSuchConversation, sendReply } from "./send-reply.ts";
 import { presentButtons, presentMedia } from "./telegram-media.ts";
 
 const tags = ["Conversations"];
@@ -110,5 +109,3 @@ function present(said: Said): z.infer<typeof conversationMessage> {
     runId: said.runId,
   };
 }
-
-const noSuchConversation = () => new AppError("not_found", "There is no conversation with this id.");

@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import type { Db } from "../storage/pool.ts";
 import type { StoredReply } from "./compose-reply.ts";
 import type { Channel } from "./conversation-queries.ts";
+import { isByPerson } from "./unread-queries.ts";
 
 /** What this outbound message says; null when nobody at a keyboard wrote it. */
 export async function findReply(db: Db, customerId: string, messageId: string): Promise<StoredReply | null> {
@@ -72,9 +73,7 @@ export async function findLastReceived(db: Db, customerId: string, contactId: st
     cross join lateral (
       select * from message n
       where n.customer_id = ${customerId} and n.contact_id = ${contactId} and n.channel = asked.channel
-        and n.direction = 'inbound' and not exists (
-          select from inbound_mail x
-          where x.customer_id = n.customer_id and x.message_id = n.id and x.kind <> 'person')
+        and n.direction = 'inbound' and ${isByPerson("n")}
       order by n.id desc limit 1
     ) as m
     ${ofChannel}

@@ -28,6 +28,7 @@ import {
   readMark,
 } from "./conversation-schema.ts";
 import { placeCursor, toPlacedPage } from "./cursor.ts";
+import { noSuchConversation } from "./send-reply.ts";
 
 const tags = ["Conversations"];
 
@@ -215,5 +216,3 @@ function notOfThis(): AppError {
   const field = { field: "messageId", reason: "is no message of this conversation" };
   return new AppError("unprocessable", `${field.field}: ${field.reason}.`, [field]);
 }
-
-const noSuchConversation = () => new AppError("not_found", "There is no conversation with this id.");

@@ -39,7 +39,7 @@ export async function sendReply(
   now: Date,
 ): Promise<string> {
   const addresses = await holdAddresses(db, customerId, contactId);
-  if (addresses === null) throw new AppError("not_found", "There is no conversation with this id.");
+  if (addresses === null) throw noSuchConversation();
   const received = await findLastReceived(db, customerId, contactId);
   const named = await namedMessage(db, customerId, contactId, reply);
   const channel = reply.channel ?? named?.channel ?? received[0]?.channel ?? defaultChannel(addresses);
@@ -195,6 +195,8 @@ function chatThread(answered: Answerable | null, to: { credentialId: string; cha
     telegramReplyTo: chat?.number ?? null,
   };
 }
+
+export const noSuchConversation = () => new AppError("not_found", "There is no conversation with this id.");
 
 /** What is asked for is well formed and can't be done with this contact. */
 function unfit(field: string, reason: string): AppError {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { MESSAGE_KINDS } from "../inbound/telegram/message.ts";
+import { FILE_KINDS, MESSAGE_KINDS } from "../inbound/telegram/message.ts";
 import type { StoredTelegram } from "./message-queries.ts";
 import type { Media, ReceivedTelegram } from "./telegram-schema.ts";
 
@@ -8,7 +8,7 @@ const whole = z.number().nullable();
 
 const stored = z.discriminatedUnion("type", [
   z.object({
-    type: z.enum(["photo", "animation", "audio", "document", "sticker", "video", "video_note", "voice"]),
+    type: z.enum(FILE_KINDS),
     fileName: text,
     mimeType: text,
     sizeBytes: whole,

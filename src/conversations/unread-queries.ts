@@ -1,7 +1,16 @@
 import { sql } from "kysely";
+import { NIL_ID } from "../events/id.ts";
 
 /** Who has more unread than this has a flood, and needs no number; counting stops there. */
 export const MAX_UNREAD = 1000;
+
+/** Whether an inbound message is what a person wrote, and not a machine in his place. @param message its row's name */
+export function isByPerson(message: string) {
+  const m = sql.ref(message);
+  return sql`not exists (
+    select from inbound_mail i
+    where i.customer_id = ${m}.customer_id and i.message_id = ${m}.id and i.kind <> 'person')`;
+}
 
 /**
  * How many messages of people, not of machines that answer for them, are newer than the conversation's mark. A count of
@@ -17,10 +26,8 @@ export function countUnread(conversation: string) {
       cross join lateral (
         select from message m
         where m.customer_id = ${c}.customer_id and m.contact_id = ${c}.contact_id and m.channel = asked.channel
-          and m.direction = 'inbound' and m.id > coalesce(${c}.read_up_to, '00000000-0000-0000-0000-000000000000')
-          and not exists (
-            select from inbound_mail i
-            where i.customer_id = m.customer_id and i.message_id = m.id and i.kind <> 'person')
+          and m.direction = 'inbound' and m.id > coalesce(${c}.read_up_to, ${NIL_ID}::uuid)
+          and ${isByPerson("m")}
         limit ${MAX_UNREAD}
       ) as newer
       limit ${MAX_UNREAD}

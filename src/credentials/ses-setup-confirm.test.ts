@@ -4,7 +4,8 @@ import { smtpCredential } from "../../test/support/campaign-api.ts";
 import { TEST_ENCRYPTION_KEY } from "../../test/support/campaigns.ts";
 import { answered, createSesEdge, type SesEdge } from "../../test/support/ses-edge.ts";
 import { confirmation, confirmedXml, notification } from "../../test/support/sns.ts";
-import { createEgress, resolveBySystem } from "../egress/client.ts";
+import { createEgress } from "../egress/client.ts";
+import { resolveBySystem } from "../egress/resolve.ts";
 import { type SesSetupDeps, setUpSes, showSesSetup } from "./ses-setup-run.ts";
 
 const TOPIC = "arn:aws:sns:us-east-1:123456789012:mail";

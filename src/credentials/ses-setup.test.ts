@@ -5,7 +5,8 @@ import { type AwsStandIn, STAND_IN_KEYS, startAws } from "../../test/support/aws
 import { smtpCredential } from "../../test/support/campaign-api.ts";
 import { TEST_ENCRYPTION_KEY } from "../../test/support/campaigns.ts";
 import { noBots } from "../../test/support/telegram.ts";
-import { createEgress, resolveBySystem } from "../egress/client.ts";
+import { createEgress } from "../egress/client.ts";
+import { resolveBySystem } from "../egress/resolve.ts";
 import { credentialRoutes } from "./routes.ts";
 import { DELIVERY_POLICY } from "./ses-setup-delivery.ts";
 import { sesSetupRoutes } from "./ses-setup-routes.ts";

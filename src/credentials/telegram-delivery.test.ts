@@ -3,7 +3,8 @@ import { sql } from "kysely";
 import { type CampaignApi, createCampaignApi } from "../../test/support/campaign-api.ts";
 import { TEST_ENCRYPTION_KEY } from "../../test/support/campaigns.ts";
 import { startTelegram, type TelegramStandIn, testBots } from "../../test/support/telegram.ts";
-import { createEgress, type Egress, resolveBySystem } from "../egress/client.ts";
+import { createEgress, type Egress } from "../egress/client.ts";
+import { resolveBySystem } from "../egress/resolve.ts";
 import { createTelegramReceiver } from "../inbound/telegram/receiver.ts";
 import { telegramUpdateRoutes } from "../inbound/telegram/routes.ts";
 

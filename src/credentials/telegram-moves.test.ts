@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
 import { type CampaignApi, createCampaignApi } from "../../test/support/campaign-api.ts";
 import { startTelegram, type TelegramStandIn, testBots } from "../../test/support/telegram.ts";
-import { createEgress, type Egress, resolveBySystem } from "../egress/client.ts";
+import { createEgress, type Egress } from "../egress/client.ts";
+import { resolveBySystem } from "../egress/resolve.ts";
 import { moveBots } from "./telegram-moves.ts";
 
 const NEW_HOME = "https://new.example.com";

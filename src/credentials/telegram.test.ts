@@ -9,7 +9,8 @@ import {
   type TelegramStandIn,
   testBots,
 } from "../../test/support/telegram.ts";
-import { createEgress, type Egress, resolveBySystem } from "../egress/client.ts";
+import { createEgress, type Egress } from "../egress/client.ts";
+import { resolveBySystem } from "../egress/resolve.ts";
 import { findSmtpCredential } from "./queries.ts";
 
 const ELSEWHERE = "https://elsewhere.example.com/hook";

@@ -4,7 +4,8 @@ import https from "node:https";
 import type { AddressInfo } from "node:net";
 import { createServer, type Server } from "node:net";
 import { certificate } from "../../test/support/certificate.ts";
-import { createEgress, type Egress, type Request, type Resolve } from "./client.ts";
+import { createEgress, type Egress, type Request } from "./client.ts";
+import type { Resolve } from "./resolve.ts";
 
 const BODY_LIMIT = 16_384;
 

@@ -10,8 +10,6 @@ import type { Resolve } from "./resolve.ts";
 import { failed, type Result } from "./result.ts";
 import { checkUrl } from "./url.ts";
 
-export { type Resolve, resolveBySystem } from "./resolve.ts";
-
 export type Request = {
   url: string;
   method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";

@@ -12,8 +12,9 @@ import type { Db } from "../storage/pool.ts";
 import { attemptDelivery } from "../webhooks/deliver.ts";
 import { endpointRoutes } from "../webhooks/endpoint-routes.ts";
 import { testRoutes } from "../webhooks/test-routes.ts";
-import { createEgress, type Egress, resolveBySystem } from "./client.ts";
+import { createEgress, type Egress } from "./client.ts";
 import { createIsOpened } from "./opened.ts";
+import { resolveBySystem } from "./resolve.ts";
 
 const OPENED = "127.0.0.1";
 const REQUESTS = 1_000;

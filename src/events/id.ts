@@ -4,6 +4,9 @@ import { randomFillSync } from "node:crypto";
 const pool = Buffer.alloc(4096 - (4096 % 10));
 let used = pool.length;
 
+/** Before every id, and nobody's. */
+export const NIL_ID = "00000000-0000-0000-0000-000000000000";
+
 let lastMs = 0;
 let sequence = 0;
 

@@ -45,12 +45,34 @@ export function listOf<Item extends z.ZodType>(item: Item) {
   });
 }
 
+type Paged<Row> = { items: Row[]; nextCursor: string | null };
+
 /** @param rows up to `limit + 1` rows, newest first: the one too many says that another page follows */
-export function toPage<Row extends { id: string }>(
-  rows: readonly Row[],
-  limit: number,
-): { items: Row[]; nextCursor: string | null } {
+export function toPage<Row extends { id: string }>(rows: readonly Row[], limit: number): Paged<Row> {
+  return pageBy(rows, limit, ({ id }) => toShortId(id));
+}
+
+/**
+ * The same for a list that is not ordered by id.
+ * @param cursorOf the cursor after a row
+ */
+export function pageBy<Row>(rows: readonly Row[], limit: number, cursorOf: (row: Row) => string): Paged<Row> {
   const items = rows.slice(0, limit);
   const last = items.at(-1);
-  return { items, nextCursor: rows.length > limit && last !== undefined ? toShortId(last.id) : null };
+  return { items, nextCursor: rows.length > limit && last !== undefined ? cursorOf(last) : null };
+}
+
+/** How many rows a page is looked for in, where a filter has no index: one that fits next to nothing must not read years. */
+export const SCANNED = 20_000;
+
+/**
+ * The same for a list that was looked through so far only.
+ * @param lookedTo the id after which the next page begins when this one is not full; null at the list's end
+ */
+export function toScannedPage<Row extends { id: string }>(
+  { rows, lookedTo }: { rows: readonly Row[]; lookedTo: string | null },
+  limit: number,
+): Paged<Row> {
+  const { items, nextCursor } = toPage(rows, limit);
+  return { items, nextCursor: nextCursor ?? (lookedTo === null ? null : toShortId(lookedTo)) };
 }

@@ -14,7 +14,8 @@ import { type SmtpSink, startSmtpSink } from "../../test/support/smtp.ts";
 import { startTelegram, type TelegramStandIn, testBotApi } from "../../test/support/telegram.ts";
 import { addBot } from "../../test/support/telegram-bot.ts";
 import { ANN, messageUpdate } from "../../test/support/telegram-edge.ts";
-import { createEgress, type Egress, resolveBySystem } from "../egress/client.ts";
+import { createEgress, type Egress } from "../egress/client.ts";
+import { resolveBySystem } from "../egress/resolve.ts";
 import { createReplyAddresses } from "../inbound/ses/reply-address.ts";
 
 const BEGIN = 1_790_000_000;

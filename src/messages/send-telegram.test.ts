@@ -18,7 +18,8 @@ import {
   testBotApi,
 } from "../../test/support/telegram.ts";
 import { addBot } from "../../test/support/telegram-bot.ts";
-import { createEgress, type Egress, resolveBySystem } from "../egress/client.ts";
+import { createEgress, type Egress } from "../egress/client.ts";
+import { resolveBySystem } from "../egress/resolve.ts";
 
 let database: TestDatabase;
 let telegram: TelegramStandIn;

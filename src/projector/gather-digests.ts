@@ -1,9 +1,10 @@
 import { sql } from "kysely";
+import { NIL_ID } from "../events/id.ts";
 import type { Db } from "../storage/pool.ts";
 import { CATALOGUE_TYPES } from "../webhooks/catalogue-types.ts";
 
 /** In the place of a campaign, for what is of none. */
-const NO_CAMPAIGN = "00000000-0000-0000-0000-000000000000";
+const NO_CAMPAIGN = NIL_ID;
 
 /**
  * Counts what chat endpoints gather of the batch into their open digests, and opens one where there is none. A digest

@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import { countUnread } from "../conversations/unread-queries.ts";
 import type { EventType } from "../events/event.ts";
+import { NIL_ID } from "../events/id.ts";
 import type { Db } from "../storage/pool.ts";
 
 /** What a person's answer came to that did not arrive: somebody should see it, and write again. */
@@ -37,7 +38,7 @@ export async function keepConversations(db: Db, types: ReadonlySet<EventType>): 
       order by c.customer_id, c.contact_id for update of c
     )
     update conversation c
-    set status = case when b.is_lost or b.received_id > coalesce(c.read_up_to, '00000000-0000-0000-0000-000000000000')
+    set status = case when b.is_lost or b.received_id > coalesce(c.read_up_to, ${NIL_ID}::uuid)
         then 'open' else c.status end,
       unread = ${countUnread("c")},
       (last_message_id, last_message_at, last_direction, last_channel) = (

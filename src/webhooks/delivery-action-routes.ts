@@ -81,8 +81,13 @@ export function deliveryActionRoutes(deps: DeliveryDeps & { onDue: () => void })
     const opened = await inTransaction(c.var.db, async (db) => {
       const delivery = await lockOpenable(db, customerId, id, payload === "anew");
       if (!(await openDelivery(db, customerId, delivery, payload === "anew"))) throw inHand();
-      const entry = { actor, action: "delivery_retried", subject: id, reason, details: { payload } } as const;
-      await recordAudit(db, customerId, entry);
+      await recordAudit(db, customerId, {
+        actor,
+        action: "delivery_retried",
+        subject: id,
+        reason,
+        details: { payload },
+      });
       return await showDelivery(db, customerId, id, deps);
     });
     deps.onDue();
@@ -98,8 +103,13 @@ export function deliveryActionRoutes(deps: DeliveryDeps & { onDue: () => void })
       if (delivery === null) throw noSuchDelivery();
       if (delivery.status !== "pending") throw notPending(delivery);
       await cancelDelivery(db, customerId, delivery);
-      const entry = { actor, action: "delivery_cancelled", subject: id, reason, details: {} } as const;
-      await recordAudit(db, customerId, entry);
+      await recordAudit(db, customerId, {
+        actor,
+        action: "delivery_cancelled",
+        subject: id,
+        reason,
+        details: {},
+      });
       return await showDelivery(db, customerId, id, deps);
     });
     return c.json(cancelled, 200);
@@ -116,14 +126,13 @@ export function deliveryActionRoutes(deps: DeliveryDeps & { onDue: () => void })
       refuseEndpoints(delivery, endpointIds, new Map(endpoints.map(({ id, type }) => [id, type])));
       const hasOwnWords = delivery.kind !== "event";
       const sent = await resendDelivery(db, customerId, delivery, endpointIds, hasOwnWords);
-      const entry = {
+      await recordAudit(db, customerId, {
         actor,
         action: "delivery_resent",
         subject: id,
         reason,
         details: { endpointIds },
-      } as const;
-      await recordAudit(db, customerId, entry);
+      });
       return sent;
     });
     deps.onDue();

@@ -1,15 +1,10 @@
 import { z } from "@hono/zod-openapi";
-import { id, lines } from "../http/fields.ts";
+import { id } from "../http/fields.ts";
 import { pageQuery } from "../http/pagination.ts";
 import { filterSchema, status, whole } from "./delivery-schema.ts";
+import { reason as auditReason, endpointIds } from "./fields.ts";
 
-const MAX_ENDPOINTS = 20;
-const MAX_REASON_CHARS = 500;
-
-const reason = lines(MAX_REASON_CHARS)
-  .nullable()
-  .default(null)
-  .openapi({ description: "Why, for the audit log.", example: "The CRM was down." });
+const reason = auditReason.default(null);
 
 export const retrying = z
   .strictObject({
@@ -25,12 +20,7 @@ export const cancelling = z.strictObject({ reason }).openapi("WebhookDeliveryCan
 
 export const resending = z
   .strictObject({
-    endpointIds: z
-      .array(id())
-      .min(1, "must name at least one endpoint")
-      .max(MAX_ENDPOINTS, `must name at most ${MAX_ENDPOINTS} endpoints`)
-      .transform((ids) => [...new Set(ids)])
-      .openapi({ description: "Whatever they are told of as a rule." }),
+    endpointIds: endpointIds.openapi({ description: "Whatever they are told of as a rule." }),
     reason,
   })
   .openapi("WebhookDeliveryResending");

@@ -1,8 +1,8 @@
 import { type RawBuilder, sql } from "kysely";
+import { SCANNED } from "../http/pagination.ts";
 import type { Db } from "../storage/pool.ts";
 import { isNotInHand } from "./claim-queries.ts";
 import { cancelled, opened } from "./delivery-action-queries.ts";
-import { SCANNED } from "./delivery-queries.ts";
 import { type DeliveryFilter, type DeliveryStatus, matching, scan } from "./delivery-scan-queries.ts";
 
 export type BulkAction = "retry" | "cancel";

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import type { Json } from "../events/event.ts";
-import type { Page } from "../http/pagination.ts";
+import { type Page, SCANNED } from "../http/pagination.ts";
 import type { Db } from "../storage/pool.ts";
 import { isNotInHand } from "./claim-queries.ts";
 import {
@@ -70,9 +70,6 @@ export type Attempt = {
   responseBody: string | null;
   isTruncated: boolean | null;
 };
-
-/** How far a page is looked for: a filter that fits next to nothing must not read a log of years. */
-export const SCANNED = 20_000;
 
 const listed = sql`d.id, d.endpoint_id as "endpointId", e.type as "endpointType", e.url_shown as "endpointUrl", d.kind,
   d.event_id as "eventId", d.event_type as "eventType", d.event_at as "eventAt", d.campaign_id as "campaignId",

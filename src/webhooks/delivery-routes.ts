@@ -1,9 +1,8 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
-import { toShortId } from "../events/id.ts";
 import type { ApiEnv, ApiRoutes } from "../http/env.ts";
 import { idParams } from "../http/fields.ts";
 import { json, problems } from "../http/openapi.ts";
-import { listOf, pageQuery, toPage } from "../http/pagination.ts";
+import { listOf, pageQuery, toPage, toScannedPage } from "../http/pagination.ts";
 import type { Db } from "../storage/pool.ts";
 import { toldOf } from "./begin.ts";
 import { findUnheld } from "./claim-queries.ts";
@@ -76,11 +75,10 @@ export function deliveryRoutes(deps: DeliveryDeps): ApiRoutes {
 
   routes.openapi(list, async (c) => {
     const { limit, cursor, ...given } = c.req.valid("query");
-    const page = { limit, cursor };
-    const { rows, lookedTo } = await selectDeliveries(c.var.db, c.var.customerId, filterOf(given), page);
-    const { items, nextCursor } = toPage(rows, limit);
-    const next = nextCursor ?? (lookedTo === null ? null : toShortId(lookedTo));
-    return c.json({ items: items.map(presentDelivery), nextCursor: next }, 200);
+    const filter = filterOf(given);
+    const found = await selectDeliveries(c.var.db, c.var.customerId, filter, { limit, cursor });
+    const page = toScannedPage(found, limit);
+    return c.json({ ...page, items: page.items.map(presentDelivery) }, 200);
   });
 
   routes.openapi(read, async (c) => {

@@ -1,9 +1,9 @@
 import { z } from "@hono/zod-openapi";
-import { isoTime } from "../contacts/moment.ts";
 import { id, time } from "../http/fields.ts";
 import { pageQuery } from "../http/pagination.ts";
 import { DELIVERY_STATUSES, type DeliveryFilter, TRIGGERS } from "./delivery-scan-queries.ts";
 import { PATTERN, patternProblem, toLikePattern } from "./event-pattern.ts";
+import { moment } from "./fields.ts";
 import { ENDPOINT_TYPES } from "./told.ts";
 import { WAITING } from "./waiting.ts";
 
@@ -15,11 +15,6 @@ const trigger = z.enum(TRIGGERS, { error: () => `must be one of ${TRIGGERS.join(
   description: "What the present schedule began with: by itself, by a retry or resend, by a replay.",
   example: "automatic",
 });
-
-const moment = z
-  .string()
-  .refine((text) => isoTime(text) !== null, "must be a time such as 2026-03-06T20:00:00Z")
-  .transform((text) => isoTime(text));
 
 // What a digest gathers is no type of the catalogue.
 const eventType = z

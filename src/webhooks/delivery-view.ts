@@ -21,11 +21,11 @@ export function presentDelivery(delivery: Delivery) {
     attempts,
     trigger: delivery.trigger,
     replayId: delivery.replayId,
-    nextAttemptAt: textOf(delivery.dueAt),
+    nextAttemptAt: delivery.dueAt?.toISOString() ?? null,
     lastStatus: delivery.lastStatus,
     lastFailure: delivery.lastFailure,
-    lastAttemptAt: textOf(delivery.lastAttemptAt),
-    finishedAt: textOf(delivery.finishedAt),
+    lastAttemptAt: delivery.lastAttemptAt?.toISOString() ?? null,
+    finishedAt: delivery.finishedAt?.toISOString() ?? null,
     createdAt: delivery.createdAt.toISOString(),
   };
 }
@@ -34,7 +34,7 @@ export function presentAttempt(attempt: Attempt) {
   return {
     ...attempt,
     startedAt: attempt.startedAt.toISOString(),
-    finishedAt: textOf(attempt.finishedAt),
+    finishedAt: attempt.finishedAt?.toISOString() ?? null,
   };
 }
 
@@ -42,11 +42,7 @@ export function presentAttempt(attempt: Attempt) {
 export function presentWaiting(delivery: DeliveryDetail, now: Date) {
   if (delivery.dueAt === null) return null;
   const { code, until, reason } = waitingFor({ ...delivery, dueAt: delivery.dueAt }, now);
-  return { code, until: textOf(until), reason };
+  return { code, until: until?.toISOString() ?? null, reason };
 }
 
 export const noSuchDelivery = () => new AppError("not_found", "There is no delivery with this id.");
-
-function textOf(time: Date | null): string | null {
-  return time === null ? null : time.toISOString();
-}

@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import type { Page } from "../http/pagination.ts";
 import type { Db } from "../storage/pool.ts";
+import { cancelled } from "./delivery-action-queries.ts";
 import type { DisabledBy } from "./endpoint-queries.ts";
 import { toLikePattern } from "./event-pattern.ts";
 import type { EndpointType } from "./told.ts";
@@ -156,7 +157,7 @@ export async function setEnabled(db: Db, customerId: string, id: string): Promis
 /** Nothing that is pending for the endpoint is delivered any more. */
 export async function cancelPending(db: Db, customerId: string, id: string, reason: string): Promise<void> {
   await sql`
-    update webhook_delivery set status = 'cancelled', due_at = null, finished_at = now(), last_failure = ${reason}
+    update webhook_delivery set ${cancelled}, last_failure = ${reason}
     where customer_id = ${customerId} and endpoint_id = ${id} and status = 'pending'`.execute(db);
 }
 

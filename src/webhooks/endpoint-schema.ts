@@ -2,17 +2,16 @@ import { z } from "@hono/zod-openapi";
 import { MAX_URL_CHARS } from "../egress/url.ts";
 import { id, lines, time } from "../http/fields.ts";
 import { patternProblem } from "./event-pattern.ts";
+import { campaignIds, MAX_REASON_CHARS, unique } from "./fields.ts";
 import { headerProblem } from "./header-names.ts";
 import { ENDPOINT_TYPES } from "./told.ts";
 
 const MAX_PATTERNS = 50;
-const MAX_CAMPAIGNS = 100;
 const MAX_HEADERS = 20;
 const MAX_ATTEMPTS = 20;
 const DAY_S = 86_400;
 const MAX_SCHEDULE_S = 5 * DAY_S;
 const MAX_OVERLAP_S = 7 * DAY_S;
-const MAX_REASON_CHARS = 500;
 
 export const patterns = z
   .array(
@@ -23,16 +22,9 @@ export const patterns = z
   )
   .min(1, "must name at least one type; * stands for all")
   .max(MAX_PATTERNS, `must have at most ${MAX_PATTERNS} patterns`)
-  .transform((all) => [...new Set(all)]);
+  .transform(unique);
 
 const type = z.enum(ENDPOINT_TYPES, { error: () => 'must be "custom", "slack" or "discord"' });
-
-const campaignIds = z
-  .array(id())
-  .min(1, "must name at least one campaign; null stands for all")
-  .max(MAX_CAMPAIGNS, `must have at most ${MAX_CAMPAIGNS} campaigns`)
-  .transform((all) => [...new Set(all)])
-  .nullable();
 
 const headers = z
   .record(z.string(), z.string())

@@ -58,8 +58,13 @@ export function endpointStatusRoutes(deps: { onAppend: () => void }): ApiRoutes 
       const position = await holdMatching(db);
       if (await setEnabled(db, customerId, id)) {
         await recordState(db, customerId, id, position);
-        const what = { action: "endpoint_enabled", subject: id, reason: null, details: {} } as const;
-        await recordAudit(db, customerId, { actor, ...what });
+        await recordAudit(db, customerId, {
+          actor,
+          action: "endpoint_enabled",
+          subject: id,
+          reason: null,
+          details: {},
+        });
       }
       return await findEndpoint(db, customerId, id);
     });
@@ -72,8 +77,13 @@ export function endpointStatusRoutes(deps: { onAppend: () => void }): ApiRoutes 
     const { customerId, actor } = c.var;
     const disabled = await inTransaction(c.var.db, async (db) => {
       if (await disableEndpoint(db, customerId, id, "person", reason)) {
-        const what = { action: "endpoint_disabled", subject: id, reason, details: {} } as const;
-        await recordAudit(db, customerId, { actor, ...what });
+        await recordAudit(db, customerId, {
+          actor,
+          action: "endpoint_disabled",
+          subject: id,
+          reason,
+          details: {},
+        });
       }
       return await findEndpoint(db, customerId, id);
     });

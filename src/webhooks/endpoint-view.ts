@@ -23,10 +23,10 @@ export function presentEndpoint(endpoint: Endpoint | null) {
       : null,
     health: {
       consecutiveFailures,
-      failingSince: textOf(failingSince),
-      pausedUntil: textOf(pausedUntil),
-      slowedUntil: textOf(slowedUntil),
-      lastDeliveredAt: textOf(lastDeliveredAt),
+      failingSince: failingSince?.toISOString() ?? null,
+      pausedUntil: pausedUntil?.toISOString() ?? null,
+      slowedUntil: slowedUntil?.toISOString() ?? null,
+      lastDeliveredAt: lastDeliveredAt?.toISOString() ?? null,
       lastFailure,
     },
     createdAt: endpoint.createdAt.toISOString(),
@@ -35,7 +35,3 @@ export function presentEndpoint(endpoint: Endpoint | null) {
 }
 
 export const noSuchEndpoint = () => new AppError("not_found", "There is no webhook endpoint with this id.");
-
-function textOf(time: Date | null): string | null {
-  return time === null ? null : time.toISOString();
-}

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import type { Event } from "../events/event.ts";
-import type { Page } from "../http/pagination.ts";
+import { type Page, SCANNED } from "../http/pagination.ts";
 import type { Db } from "../storage/pool.ts";
 import type { MatchingState } from "./why-not.ts";
 
@@ -21,9 +21,6 @@ export type EventFilter = {
   from: Date | null;
   to: Date | null;
 };
-
-/** How far a page is looked for: a filter that fits next to nothing must not read a log of years. */
-const SCANNED = 20_000;
 
 const columns = sql`e.id, e.position, e.type, e.at, coalesce(r.campaign_id, e.campaign_id) as "campaignId",
   r.node_id as "nodeId", e.run_id as "runId", e.message_id as "messageId",

@@ -3,9 +3,9 @@ import { randomBytes } from "node:crypto";
 import { z } from "@hono/zod-openapi";
 import { sql } from "kysely";
 import { createTestApp, type TestApp } from "../../test/support/app.ts";
-import { append, createContacts, projectAll, TEST_ENCRYPTION_KEY } from "../../test/support/campaigns.ts";
-import { type Event, newEvent } from "../events/event.ts";
-import { newId } from "../events/id.ts";
+import { createContacts, projectAll, TEST_ENCRYPTION_KEY } from "../../test/support/campaigns.ts";
+import { addEndpoint, happenIn } from "../../test/support/webhook-api.ts";
+import type { Event } from "../events/event.ts";
 import { endpointRoutes } from "./endpoint-routes.ts";
 import { endpointStatusRoutes } from "./endpoint-status-routes.ts";
 import { eventRoutes } from "./event-routes.ts";
@@ -27,29 +27,9 @@ afterAll(() => api.close());
 
 const get = (path: string) => api.call("GET", `/api/v1${path}`);
 
-async function happen(type: Event["type"], more: Partial<Event> = {}): Promise<string> {
-  const { db } = api.database;
-  const event = newEvent({
-    id: newId(),
-    type,
-    at: new Date(),
-    customerId: api.customer.id,
-    contactId,
-    ...more,
-  });
-  await append(db, event);
-  await projectAll(db);
-  return event.id;
-}
-
-async function createEndpoint(body: object = {}): Promise<string> {
-  const url = "https://hooks.example.com/edgr";
-  const answer = await api.call("POST", "/api/v1/webhooks/endpoints", {
-    body: { type: "custom", url, ...body },
-  });
-  if (answer.status !== 201) throw new Error(answer.text);
-  return answer.body.id;
-}
+const happen = (type: Event["type"], more: Partial<Event> = {}) =>
+  happenIn(api, type, { contactId, ...more });
+const createEndpoint = (settings?: object) => addEndpoint(api, settings);
 
 /** The reason why an endpoint was not told of an event; `told` when it was. */
 async function fate(eventId: string, endpointId: string): Promise<string> {

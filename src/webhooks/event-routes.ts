@@ -1,10 +1,9 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { AppError } from "../errors.ts";
-import { toShortId } from "../events/id.ts";
 import type { ApiEnv, ApiRoutes } from "../http/env.ts";
 import { idParams } from "../http/fields.ts";
 import { json, problems } from "../http/openapi.ts";
-import { listOf, pageQuery, toPage } from "../http/pagination.ts";
+import { listOf, pageQuery, toPage, toScannedPage } from "../http/pagination.ts";
 import { invalid } from "../http/problem.ts";
 import type { Db } from "../storage/pool.ts";
 import { PATTERN, toLikePattern } from "./event-pattern.ts";
@@ -56,10 +55,9 @@ export function eventRoutes(): ApiRoutes {
     const { limit, cursor, type, ...given } = c.req.valid("query");
     const { campaignId = null, contactId = null, messageId = null, from = null, to = null } = given;
     const filter = { typePattern: patternOf(type), campaignId, contactId, messageId, from, to };
-    const { rows, lookedTo } = await selectEvents(c.var.db, c.var.customerId, filter, { limit, cursor });
-    const page = toPage(rows, limit);
-    const nextCursor = page.nextCursor ?? (lookedTo === null ? null : toShortId(lookedTo));
-    return c.json({ items: page.items.map(present), nextCursor }, 200);
+    const found = await selectEvents(c.var.db, c.var.customerId, filter, { limit, cursor });
+    const page = toScannedPage(found, limit);
+    return c.json({ ...page, items: page.items.map(present) }, 200);
   });
 
   routes.openapi(read, async (c) => {

@@ -1,4 +1,5 @@
 import type { KeyObject } from "node:crypto";
+import { setNewest } from "../newest.ts";
 import type { Db } from "../storage/pool.ts";
 import { type OpenEndpoint, openEndpoint } from "./endpoint-queries.ts";
 import { privateKey } from "./sign.ts";
@@ -33,9 +34,7 @@ export function createOpenEndpoints(deps: { encryptionKey: Buffer; now: () => nu
       kept.delete(endpointId);
       if (opened === null) return null;
       const endpoint = { ...opened, signingKey: privateKey(opened.signingKey) };
-      const [oldest] = kept.keys();
-      if (kept.size >= MAX_KEPT && oldest !== undefined) kept.delete(oldest);
-      kept.set(endpointId, { endpoint, until: deps.now() + KEPT_MS });
+      setNewest(kept, endpointId, { endpoint, until: deps.now() + KEPT_MS }, MAX_KEPT);
       return endpoint;
     },
   };

@@ -1,4 +1,5 @@
 import { createRateLimit, type RateLimit } from "../messages/rate-limit.ts";
+import { setNewest } from "../newest.ts";
 
 /** The rates of endpoints, as far as this process knows them: each process keeps to them on its own. */
 export type Rates = {
@@ -16,10 +17,7 @@ export function createRates(): Rates {
       const found = kept.get(endpointId);
       const entry =
         found?.perSecond === perSecond ? found : { perSecond, limit: createRateLimit(perSecond, now) };
-      kept.delete(endpointId);
-      const [oldest] = kept.keys();
-      if (kept.size >= MAX_KEPT && oldest !== undefined) kept.delete(oldest);
-      kept.set(endpointId, entry);
+      setNewest(kept, endpointId, entry, MAX_KEPT);
       return entry.limit;
     },
   };

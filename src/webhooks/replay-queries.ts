@@ -1,10 +1,10 @@
 import { sql } from "kysely";
+import { NIL_ID } from "../events/id.ts";
 import type { Page } from "../http/pagination.ts";
 import type { Db } from "../storage/pool.ts";
 import type { Replay, ReplayStatus } from "./replay.ts";
 import type { Opened, Scope } from "./replay-chunk-queries.ts";
 
-const FIRST_ID = "00000000-0000-0000-0000-000000000000";
 const LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 
 const columns = sql`id, status, filter, endpoint_ids as "endpointIds", which, payload,
@@ -25,7 +25,7 @@ export async function findScope(
   { filter, endpointIds }: Pick<Replay, "filter" | "endpointIds">,
 ): Promise<Scope> {
   const { rows } = await sql<Pick<Scope, "afterId" | "untilId" | "untilPosition">>`
-    select coalesce(first_id_at(${filter.from}::timestamptz), ${FIRST_ID}) as "afterId",
+    select coalesce(first_id_at(${filter.from}::timestamptz), ${NIL_ID}) as "afterId",
       coalesce(first_id_at(${filter.to}::timestamptz), ${LAST_ID}) as "untilId", position as "untilPosition"
     from projector_cursor where name = 'projector'`.execute(db);
   const [range] = rows;

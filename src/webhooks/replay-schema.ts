@@ -1,21 +1,19 @@
 import { z } from "@hono/zod-openapi";
-import { isoTime } from "../contacts/moment.ts";
-import { id, lines, time } from "../http/fields.ts";
+import { id, time } from "../http/fields.ts";
 import { patterns } from "./endpoint-schema.ts";
+import {
+  campaignIds,
+  endpointIds as endpointIdsField,
+  moment as momentField,
+  reason,
+  unique,
+} from "./fields.ts";
 import { PAYLOADS, REPLAY_STATUSES, WHICH } from "./replay.ts";
 
-const MAX_ENDPOINTS = 20;
 const MAX_EVENTS = 100;
-const MAX_CAMPAIGNS = 100;
-const MAX_REASON_CHARS = 500;
 
-const moment = z
-  .string()
-  .refine((text) => isoTime(text) !== null, "must be a time such as 2026-03-06T20:00:00Z")
-  .transform((text) => isoTime(text)?.toISOString() ?? text)
-  .nullable();
-
-const unique = (ids: string[]) => [...new Set(ids)];
+/** As it is kept with the replay. */
+const moment = momentField.transform((time) => time?.toISOString() ?? null).nullable();
 
 const filterFields = {
   from: moment.openapi({
@@ -34,13 +32,7 @@ const filterFields = {
     description: "Types of `GET /api/v1/event-types`; `*` stands for any characters; null: all.",
     example: ["email_*"],
   }),
-  campaignIds: z
-    .array(id())
-    .min(1, "must name at least one campaign; null stands for all")
-    .max(MAX_CAMPAIGNS, `must have at most ${MAX_CAMPAIGNS} campaigns`)
-    .transform(unique)
-    .nullable()
-    .openapi({ description: "Only what is of these campaigns.", example: null }),
+  campaignIds: campaignIds.openapi({ description: "Only what is of these campaigns.", example: null }),
   contactId: id().nullable().openapi({ description: "Only what is of this contact.", example: null }),
   messageId: id().nullable().openapi({ description: "Only what is of this message.", example: null }),
   eventIds: z
@@ -71,12 +63,7 @@ export const replayFilter = z
   })
   .openapi("WebhookReplayFilter", { description: "Which events: what is given must all be so." });
 
-const endpointIds = z
-  .array(id())
-  .min(1, "must name at least one endpoint")
-  .max(MAX_ENDPOINTS, `must name at most ${MAX_ENDPOINTS} endpoints`)
-  .transform(unique)
-  .openapi({ description: "Whom to tell." });
+const endpointIds = endpointIdsField.openapi({ description: "Whom to tell." });
 
 const which = z.enum(WHICH).openapi({
   description:
@@ -95,10 +82,6 @@ const ratePerSecond = z.number().min(0.01).max(10_000).nullable().openapi({
   description: "Deliveries a second to each endpoint; null: as fast as it takes them.",
   example: null,
 });
-
-const reason = lines(MAX_REASON_CHARS)
-  .nullable()
-  .openapi({ description: "Why, for the audit log.", example: "The CRM was down." });
 
 export const newReplay = z
   .strictObject({

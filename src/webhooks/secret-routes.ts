@@ -93,13 +93,13 @@ export function secretRoutes(deps: Pick<EndpointDeps, "encryptionKey" | "randomB
       if ((await selectSecrets(db, customerId, endpointId)).length >= MAX_SECRETS) throw tooMany();
       await addSecret(db, whose, secret);
       await touchEndpoint(db, customerId, endpointId);
-      const what = {
+      await recordAudit(db, customerId, {
+        actor,
         action: "secret_rotated",
         subject: endpointId,
         reason: null,
         details: { overlapSeconds },
-      } as const;
-      await recordAudit(db, customerId, { actor, ...what });
+      });
       return (await selectSecrets(db, customerId, endpointId))[0];
     });
     if (newest === undefined) throw new Error("a secret that was just added is there");
@@ -115,13 +115,13 @@ export function secretRoutes(deps: Pick<EndpointDeps, "encryptionKey" | "randomB
       if (secrets[0]?.id === secretId) throw isNewest();
       if (!(await deleteSecret(db, customerId, endpointId, secretId))) throw noSuchSecret();
       await touchEndpoint(db, customerId, endpointId);
-      const what = {
+      await recordAudit(db, customerId, {
+        actor,
         action: "secret_revoked",
         subject: endpointId,
         reason: null,
         details: { secretId },
-      } as const;
-      await recordAudit(db, customerId, { actor, ...what });
+      });
     });
     return c.body(null, 204);
   });
@@ -140,7 +140,7 @@ function present({ id: secretId, createdAt, expiresAt }: SealedSecret) {
   return {
     id: secretId,
     createdAt: createdAt.toISOString(),
-    expiresAt: expiresAt === null ? null : expiresAt.toISOString(),
+    expiresAt: expiresAt?.toISOString() ?? null,
   };
 }
 

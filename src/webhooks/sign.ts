@@ -30,7 +30,10 @@ const PUBLIC_BYTES = 32;
 const MIN_SECRET_BYTES = 24;
 const MAX_SECRET_BYTES = 64;
 /** The specification sets none; its libraries use five minutes both ways. */
-const TOLERANCE_S = 300;
+export const TOLERANCE_S = 300;
+
+/** The three headers of a signed request. */
+export const SIGNATURE_NAMES = ["webhook-id", "webhook-timestamp", "webhook-signature"] as const;
 
 const ID_PREFIXES = { event: "evt", digest: "dig", test: "test" } as const;
 
@@ -79,9 +82,9 @@ export function verify(
   toleranceSeconds = TOLERANCE_S,
 ): Verified {
   const found = new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
-  const [id, timestamp, signatures] = NAMES.map((name) => found.get(name) ?? "");
+  const [id, timestamp, signatures] = SIGNATURE_NAMES.map((name) => found.get(name) ?? "");
   if (!id || !timestamp || !signatures) {
-    const missing = NAMES.filter((name) => !found.get(name));
+    const missing = SIGNATURE_NAMES.filter((name) => !found.get(name));
     return { ok: false, reason: `The header ${missing[0]} is missing.` };
   }
   if (!/^\d{1,12}$/.test(timestamp))
@@ -94,8 +97,6 @@ export function verify(
     ? { ok: true }
     : { ok: false, reason: "No signature in webhook-signature is this key's." };
 }
-
-const NAMES = ["webhook-id", "webhook-timestamp", "webhook-signature"] as const;
 
 /** @param bytes 32 random ones */
 export function toSecret(bytes: Buffer): string {

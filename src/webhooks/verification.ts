@@ -1,9 +1,4 @@
-import { verify } from "./sign.ts";
-
-/** The three headers of a signed request (Standard Webhooks 1.0.0). */
-const NAMES = ["webhook-id", "webhook-timestamp", "webhook-signature"] as const;
-
-const TOLERANCE_S = 300;
+import { SIGNATURE_NAMES, TOLERANCE_S, verify } from "./sign.ts";
 
 /** How a receiver verifies a request, and what it finds. */
 export type Verification = {
@@ -31,7 +26,7 @@ export function verification(
   now: Date,
 ): Verification | null {
   const found = new Map(Object.entries(request.headers).map(([name, value]) => [name.toLowerCase(), value]));
-  const [id, timestamp, signature] = NAMES.map((name) => found.get(name));
+  const [id, timestamp, signature] = SIGNATURE_NAMES.map((name) => found.get(name));
   if (id === undefined || timestamp === undefined || signature === undefined) return null;
   const isVerified = (key: string) => verify(request.headers, request.body, key, Number(timestamp)).ok;
   return {

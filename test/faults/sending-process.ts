@@ -2,7 +2,8 @@
 // counts them until it is told to stop by being killed, or counts what there is. It ends with 0 when it is done.
 //   bun sending-process.ts send|hit|count <database url> <campaign id> [<address of the Bot API>]
 import { sql } from "kysely";
-import { createEgress, resolveBySystem } from "../../src/egress/client.ts";
+import { createEgress } from "../../src/egress/client.ts";
+import { resolveBySystem } from "../../src/egress/resolve.ts";
 import { newId } from "../../src/events/id.ts";
 import { createPostgresLog } from "../../src/events/postgres-log.ts";
 import { type Database, openDatabase } from "../../src/storage/pool.ts";

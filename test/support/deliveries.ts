@@ -1,8 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Request } from "../../src/egress/client.ts";
 import { failed, type Result } from "../../src/egress/result.ts";
-import { type Event, newEvent } from "../../src/events/event.ts";
-import { newId } from "../../src/events/id.ts";
+import type { Event } from "../../src/events/event.ts";
 import type { Db } from "../../src/storage/pool.ts";
 import { auditRoutes } from "../../src/webhooks/audit-routes.ts";
 import { attemptDelivery } from "../../src/webhooks/deliver.ts";
@@ -13,7 +12,8 @@ import { endpointRoutes } from "../../src/webhooks/endpoint-routes.ts";
 import { endpointStatusRoutes } from "../../src/webhooks/endpoint-status-routes.ts";
 import { secretRoutes } from "../../src/webhooks/secret-routes.ts";
 import { type Answer, createTestApp, type TestApp } from "./app.ts";
-import { append, projectAll, TEST_ENCRYPTION_KEY } from "./campaigns.ts";
+import { TEST_ENCRYPTION_KEY } from "./campaigns.ts";
+import { addEndpoint, happenIn } from "./webhook-api.ts";
 
 export type DeliveryBench = {
   api: TestApp;
@@ -90,18 +90,8 @@ export async function createDeliveryBench(now: () => Date = () => new Date()): P
     duringNext: (action) => {
       meanwhile = action;
     },
-    async happen(type, more = {}) {
-      const event = newEvent({ id: newId(), type, at: new Date(), customerId: api.customer.id, ...more });
-      await append(db, event);
-      await projectAll(db);
-      return event.id;
-    },
-    async createEndpoint(settings = {}) {
-      const body = { type: "custom", url: "https://hooks.example.com/edgr", ...settings };
-      const answer = await api.call("POST", "/api/v1/webhooks/endpoints", { body });
-      if (answer.status !== 201) throw new Error(answer.text);
-      return answer.body.id;
-    },
+    happen: (type, more) => happenIn(api, type, more),
+    createEndpoint: (settings) => addEndpoint(api, settings),
     async deliveryOf(endpointId, eventId) {
       const { body } = await get(`/webhooks/deliveries?endpointId=${endpointId}&eventId=${eventId}`);
       const [delivery] = body.items;

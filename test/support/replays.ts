@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { sql } from "kysely";
-import { type Event, newEvent } from "../../src/events/event.ts";
-import { newId } from "../../src/events/id.ts";
+import type { Event } from "../../src/events/event.ts";
 import type { Db } from "../../src/storage/pool.ts";
 import { auditRoutes } from "../../src/webhooks/audit-routes.ts";
 import { endpointRoutes } from "../../src/webhooks/endpoint-routes.ts";
@@ -9,7 +8,8 @@ import { endpointStatusRoutes } from "../../src/webhooks/endpoint-status-routes.
 import { replayRoutes } from "../../src/webhooks/replay-routes.ts";
 import { replayNextChunk } from "../../src/webhooks/run-replays.ts";
 import { type Answer, type CallOptions, createTestApp, type TestApp } from "./app.ts";
-import { append, projectAll, TEST_ENCRYPTION_KEY } from "./campaigns.ts";
+import { TEST_ENCRYPTION_KEY } from "./campaigns.ts";
+import { addEndpoint, happenIn } from "./webhook-api.ts";
 
 export type ReplayBench = {
   api: TestApp;
@@ -44,18 +44,8 @@ export async function createReplayBench(now: () => Date): Promise<ReplayBench> {
   return {
     api,
     db,
-    async happen(type, more = {}) {
-      const event = newEvent({ id: newId(), type, at: new Date(), customerId: api.customer.id, ...more });
-      await append(db, event);
-      await projectAll(db);
-      return event.id;
-    },
-    async createEndpoint(settings = {}) {
-      const body = { type: "custom", url: "https://hooks.example.com/edgr", ...settings };
-      const answer = await api.call("POST", "/api/v1/webhooks/endpoints", { body });
-      if (answer.status !== 201) throw new Error(answer.text);
-      return answer.body.id;
-    },
+    happen: (type, more) => happenIn(api, type, more),
+    createEndpoint: (settings) => addEndpoint(api, settings),
     start,
     read: async (id) => (await api.call("GET", `${path}/${id}`)).body,
     change: (id, body) => api.call("PATCH", `${path}/${id}`, { body }),

@@ -1,5 +1,6 @@
 import type { Egress } from "../../egress/client.ts";
 import type { Result } from "../../egress/result.ts";
+import { setNewest } from "../../newest.ts";
 import { isCertificateFor, parseCertificate, type SigningCertificate, type SnsMessage } from "./sns.ts";
 import { isCertificateUrl } from "./topic.ts";
 
@@ -69,9 +70,7 @@ export function createCertificates(options: CertificateOptions): Certificates {
         return answer;
       },
     );
-    kept.set(url, entry);
-    const [oldest] = kept.keys();
-    if (kept.size > MAX_KEPT && oldest !== undefined) kept.delete(oldest);
+    setNewest(kept, url, entry, MAX_KEPT);
     return entry.answer;
   }
 

@@ -18,7 +18,8 @@ import {
   TEST_ENCRYPTION_KEY,
 } from "../../../test/support/campaigns.ts";
 import { type S3StandIn, startS3 } from "../../../test/support/s3.ts";
-import { createEgress, resolveBySystem } from "../../egress/client.ts";
+import { createEgress } from "../../egress/client.ts";
+import { resolveBySystem } from "../../egress/resolve.ts";
 import { newId, toShortId } from "../../events/id.ts";
 import { MAX_MAIL_BYTES } from "./parse-mail.ts";
 import { createMailReader } from "./read-mail.ts";

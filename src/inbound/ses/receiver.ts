@@ -1,6 +1,7 @@
 import type { Egress } from "../../egress/client.ts";
 import { createGroupCommit } from "../../events/group-commit.ts";
 import type { Logger } from "../../logger.ts";
+import { setNewest } from "../../newest.ts";
 import { type Db, isRefusal } from "../../storage/pool.ts";
 import { createCertificates } from "./certificates.ts";
 import { digestOf, type Notice } from "./notice.ts";
@@ -162,10 +163,7 @@ function createThrottle(now: () => number): Throttle {
       noted.set(name, entry);
       if (now() - entry.at < NOTE_EVERY_MS) return 0;
       const { since } = entry;
-      noted.delete(name);
-      noted.set(name, { at: now(), since: 0 });
-      const [oldest] = noted.keys();
-      if (noted.size > MAX_NOTED && oldest !== undefined) noted.delete(oldest);
+      setNewest(noted, name, { at: now(), since: 0 }, MAX_NOTED);
       return since;
     },
   };

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type S3StandIn, startS3 } from "../../../test/support/s3.ts";
-import { createEgress, resolveBySystem } from "../../egress/client.ts";
+import { createEgress } from "../../egress/client.ts";
+import { resolveBySystem } from "../../egress/resolve.ts";
 import { failed } from "../../egress/result.ts";
 import { createObjectFetch } from "./s3.ts";
 

@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { AppError } from "../../errors.ts";
 import { createGroupCommit, GroupFullError, GroupTimeoutError } from "../../events/group-commit.ts";
+import { NIL_ID } from "../../events/id.ts";
 import type { Logger } from "../../logger.ts";
 import { type Db, isRefusal } from "../../storage/pool.ts";
 import { parseJson } from "../json.ts";
@@ -40,7 +41,6 @@ export type TelegramReceiverParts = {
 const GROUPS = { maxGroup: 200, maxWaiting: 10_000, maxWrites: 1, timeoutMs: 10_000, isRefusal };
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const NO_HASH = Buffer.alloc(32);
-const NO_ID = "00000000-0000-0000-0000-000000000000";
 
 /** All that takes part in receiving from Telegram, for one process. */
 export function createTelegramReceiver(parts: TelegramReceiverParts): TelegramReceiver {
@@ -83,7 +83,7 @@ export function createTelegramReceiver(parts: TelegramReceiverParts): TelegramRe
 
   return {
     async admit(credentialId, secret) {
-      const webhook = await findWebhook(db, UUID.test(credentialId) ? credentialId : NO_ID);
+      const webhook = await findWebhook(db, UUID.test(credentialId) ? credentialId : NIL_ID);
       // Of digests, which are of one length whatever the secrets are.
       const given = createHash("sha256")
         .update(secret ?? "")
